@@ -1,0 +1,314 @@
+"""The vocabulary: frozen data objects that flow one way through the toolkit.
+
+    video -> PoseTrack -> HumanMotion -> RobotMotion -> Trajectory -> Episode
+
+Conventions (docs/conventions.md): world is right-handed, z up, metres; camera is x right, y down, z forward; image is
+u right, v down, pixels of the upright picture; quaternions are wxyz; a pose is (qw, qx, qy, qz, x, y, z); angles are
+radians; time is int64 nanoseconds since the start of the source video, windows are half-open. `T_a_b` maps b
+coordinates to a, `p_a_x` is point x in frame a. A mask goes with anything that can be missing, and NaN fills what the
+mask hides. Arrays are stored read-only. Shape letters: t frames, k keypoints, j joints, e error sites, c contacts,
+d vector width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+
+class Frozen:
+    """Base of the data objects: arrays become read-only views when the object is made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, field.name, view)
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError where fields contradict each other; overridden by the objects that need it."""
+
+
+def _same_length(owner: object, **arrays: np.ndarray | None) -> None:
+    lengths = {name: len(array) for name, array in arrays.items() if array is not None}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{type(owner).__name__}: lengths differ: {lengths}")
+
+
+class Reason(enum.StrEnum):
+    """Why a clip is not in the data set. The list is closed: a run counts every clip under one of these."""
+
+    NOT_A_VIDEO = "not_a_video"
+    EMPTY_FILE = "empty_file"
+    UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    TOO_SHORT = "too_short"
+    TOO_LARGE = "too_large"
+    NO_PERSON = "no_person"
+    HANDS_TOO_RARE = "hands_too_rare"
+    NO_USABLE_SEGMENT = "no_usable_segment"
+    NOT_CONVERGED = "not_converged"
+    POOR_TRACKING = "poor_tracking"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reject:
+    """An item that a stage refused: an enumerated reason and one sentence with the figures."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file that somebody filmed, and what may be done with it."""
+
+    source_id: str
+    uri: str
+    sha256: str
+    license: str = "unknown"
+    attribution: str = ""
+    consent: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A stretch of one source without a cut: [start_ns, exclusive_end_ns), size after rotation."""
+
+    clip_id: str
+    source_id: str
+    path: str
+    start_ns: int
+    exclusive_end_ns: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera(Frozen):
+    """Pinhole intrinsics, where they come from, and the camera's pose if it is known."""
+
+    K: Float64[np.ndarray, "3 3"]
+    distortion: Float64[np.ndarray, " n"]
+    width_px: int
+    height_px: int
+    T_world_camera: Float64[np.ndarray, "t 7"] | None = None
+    intrinsics_from: Literal["given", "metadata", "assumed"] = "assumed"
+    gravity_from: Literal["given", "metadata", "body", "assumed"] = "assumed"
+
+    @property
+    def fov_x_rad(self) -> float:
+        """Horizontal field of view of the undistorted picture."""
+        return float(2.0 * np.arctan2(0.5 * self.width_px, self.K[0, 0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseTrack(Frozen):
+    """One tracked thing (a left hand, a right hand or a body) over the frames of a clip, as the network saw it.
+
+    `p_relative_keypoint` has the camera's axes but the network's own origin and scale (the hand's or hips' centre).
+    A frame in which nothing was found has confidence 0 and NaN points. `imputed` never happens here: this is data.
+    """
+
+    clip_id: str
+    person_id: str
+    skeleton: str
+    time_ns: Int64[np.ndarray, " t"]
+    p_image_keypoint: Float64[np.ndarray, "t k 2"]
+    p_relative_keypoint: Float64[np.ndarray, "t k 3"] | None
+    confidence: Float64[np.ndarray, "t k"]
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            time_ns=self.time_ns,
+            p_image_keypoint=self.p_image_keypoint,
+            p_relative_keypoint=self.p_relative_keypoint,
+            confidence=self.confidence,
+        )
+
+    @property
+    def found(self) -> Bool[np.ndarray, " t"]:
+        """Frames in which any keypoint was found."""
+        return (self.confidence > 0).any(axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HumanMotion(Frozen):
+    """Metric motion of one person in the world: the points of `skeleton`, their sigma, and what is known of them.
+
+    `T_world_root` is the pelvis (x forward, y left, z up), NaN where it was never seen. `valid` is false where
+    nothing may be used; `imputed` marks points that were filled in. `contact` columns are left foot, right foot.
+    """
+
+    clip_id: str
+    skeleton: str
+    time_ns: Int64[np.ndarray, " t"]
+    T_world_root: Float64[np.ndarray, "t 7"]
+    p_world_keypoint: Float64[np.ndarray, "t k 3"]
+    sigma_m: Float64[np.ndarray, "t k"]
+    valid: Bool[np.ndarray, "t k"]
+    imputed: Bool[np.ndarray, "t k"]
+    contact: Float64[np.ndarray, "t c"]
+    height_m: float
+    height_from: Literal["given", "assumed", "fitted"]
+    view: Literal["ego", "third"]
+    body_seen: bool
+    camera: Camera
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            time_ns=self.time_ns,
+            T_world_root=self.T_world_root,
+            p_world_keypoint=self.p_world_keypoint,
+            sigma_m=self.sigma_m,
+            valid=self.valid,
+            imputed=self.imputed,
+            contact=self.contact,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotMotion(Frozen):
+    """Joint motion of one robot on a uniform time grid. Solver status travels beside the solution.
+
+    `joint_pos` has every independent and mimic joint of `joint_names` in radians (metres where it slides).
+    `valid` marks frames that follow an observed person, per side (left arm and hand, right arm and hand); the other
+    frames hold or interpolate. `error_m` is the distance of each error site of `error_names` to its target, NaN where
+    there was none. `feasible` is limits, speeds and finiteness, frame by frame.
+    """
+
+    clip_id: str
+    robot_name: str
+    robot_digest: str
+    joint_names: tuple[str, ...]
+    error_names: tuple[str, ...]
+    time_ns: Int64[np.ndarray, " t"]
+    rate_hz: float
+    T_world_base: Float64[np.ndarray, "t 7"]
+    joint_pos: Float64[np.ndarray, "t j"]
+    error_m: Float64[np.ndarray, "t e"]
+    converged: Bool[np.ndarray, " t"]
+    feasible: Bool[np.ndarray, " t"]
+    valid: Bool[np.ndarray, "t 2"]
+    imputed: Bool[np.ndarray, "t 2"]
+    confidence: Float64[np.ndarray, "t 2"]
+    whole_body: bool
+    T_base_camera: Float64[np.ndarray, "t 7"]
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            time_ns=self.time_ns,
+            T_world_base=self.T_world_base,
+            joint_pos=self.joint_pos,
+            error_m=self.error_m,
+            converged=self.converged,
+            feasible=self.feasible,
+            valid=self.valid,
+            imputed=self.imputed,
+            confidence=self.confidence,
+            T_base_camera=self.T_base_camera,
+        )
+        if self.joint_pos.shape[1] != len(self.joint_names):
+            raise ValueError(f"RobotMotion: {self.joint_pos.shape[1]} columns for {len(self.joint_names)} joints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A named slice of a state or action vector."""
+
+    name: str
+    names: tuple[str, ...]
+    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base"]
+    representation: Literal["absolute", "relative"]
+    unit: Literal["rad", "m", "fraction", "pose9"]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionSpec:
+    """Layout of an embodiment's vector: groups in order, rate and chunk length. Widths are never hard-coded."""
+
+    embodiment: str
+    groups: tuple[Group, ...]
+    rate_hz: float
+    horizon: int
+
+    @property
+    def width(self) -> int:
+        """Number of columns over all groups."""
+        return sum(group.width for group in self.groups)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(name for group in self.groups for name in group.names)
+
+    def slices(self) -> dict[str, slice]:
+        """Columns of each group, by the group's name."""
+        out, start = {}, 0
+        for group in self.groups:
+            out[group.name] = slice(start, start + group.width)
+            start += group.width
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory(Frozen):
+    """State and action of one embodiment on a uniform grid, both absolute, in the columns of `spec`."""
+
+    spec: ActionSpec
+    state: Float32[np.ndarray, "t d"]
+    action: Float32[np.ndarray, "t d"]
+    valid: Bool[np.ndarray, "t d"]
+    confidence: Float32[np.ndarray, "t d"]
+    imputed: Bool[np.ndarray, "t d"]
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            state=self.state,
+            action=self.action,
+            valid=self.valid,
+            confidence=self.confidence,
+            imputed=self.imputed,
+        )
+        if self.state.shape[1] != self.spec.width:
+            raise ValueError(f"Trajectory: {self.state.shape[1]} columns, the spec has {self.spec.width}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode(Frozen):
+    """A trajectory with the frames it belongs to and where all of it comes from.
+
+    `frame_time_ns` is the time in the source whose picture each row shows; `source_frame` its index there.
+    """
+
+    trajectory: Trajectory
+    clip: Clip
+    source: Source
+    camera: Camera
+    instruction: str
+    frame_time_ns: Int64[np.ndarray, " t"]
+    source_frame: Int64[np.ndarray, " t"]
+    code_version: str
+
+    def check(self) -> None:
+        _same_length(
+            self, state=self.trajectory.state, frame_time_ns=self.frame_time_ns, source_frame=self.source_frame
+        )
