@@ -1,0 +1,40 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint format interop constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## make .venv and install everything (instant when done)
+	@scripts/setup.sh
+
+demo: setup ## the whole path on video rendered on the spot; ends with a report
+	@$(BIN)/vidpretrain demo
+
+test: lint ## formatting, lint, types, then every test
+	@$(BIN)/pytest
+
+lint: setup ## ruff and pyright
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+format: setup ## let ruff put the files in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+interop: setup ## open a written data set in lerobot, in an environment of its own
+	@scripts/interop.sh
+
+bench-%: setup ## run benchmarks/bench_NAME.py, for example make bench-video
+	@$(BIN)/python benchmarks/bench_$*.py
+
+constraints: ## write constraints.txt from what .venv holds now
+	@scripts/constraints.sh
+
+clean: ## remove runs, caches and environments
+	@rm -rf .venv .venv-interop runs build dist *.egg-info .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
