@@ -1,0 +1,114 @@
+"""What a solve is asked and what it answers.
+
+The cost is a sum over frames of weight * |residual|^2 / 2. A weight is 1 / sigma^2: sigma in metres for points and
+vectors, radians for orientations and joints, rad/s and rad/s^2 for velocity and acceleration, so no weight depends on
+the frame rate. A frame in which a target is not finite or the weight is 0 (or NaN) does not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from vidpretrain.types import Frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTerm(Frozen):
+    """Site `site` goes to `p_world_target`. `huber_m`: beyond it the cost grows linearly (None: never)."""
+
+    site: str
+    p_world_target: Float64[np.ndarray, "t 3"]
+    weight: Float64[np.ndarray, " t"]
+    huber_m: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientationTerm(Frozen):
+    """Site `site` turns to `q_world_target` (wxyz, any length but 0); the residual is the angle between, in rad."""
+
+    site: str
+    q_world_target: Float64[np.ndarray, "t 4"]
+    weight: Float64[np.ndarray, " t"]
+    huber_rad: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorTerm(Frozen):
+    """The vector from `from_site` to `to_site` becomes `target_m`, in the axes of `frame_site` (None: the world's)."""
+
+    from_site: str
+    to_site: str
+    target_m: Float64[np.ndarray, "t 3"]
+    weight: Float64[np.ndarray, " t"]
+    frame_site: str | None = None
+    huber_m: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostureTerm(Frozen):
+    """Joints rest at `q_ref` (for all frames, or frame by frame); weight 0 leaves a joint free."""
+
+    q_ref: Float64[np.ndarray, "*t j"]
+    weight: Float64[np.ndarray, " j"]
+
+
+Term = PointTerm | OrientationTerm | VectorTerm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Frozen):
+    """Terms, smoothness and hard limits of one clip on a uniform grid of `rate_hz`.
+
+    Every per-joint array is (j) in the tree's columns; the entries of mimic joints are ignored except in
+    `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
+    no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
+    pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
+    """
+
+    rate_hz: float
+    frames: int
+    terms: tuple[Term, ...]
+    posture: PostureTerm | None = None
+    velocity_weight: Float64[np.ndarray, " j"] | None = None
+    acceleration_weight: Float64[np.ndarray, " j"] | None = None
+    lower: Float64[np.ndarray, " j"] | None = None
+    upper: Float64[np.ndarray, " j"] | None = None
+    max_speed: Float64[np.ndarray, " j"] | None = None
+    active_joints: Bool[np.ndarray, " j"] | None = None
+    free_base: bool = False
+    base_velocity_weight: tuple[float, float] = (0.0, 0.0)
+    base_acceleration_weight: tuple[float, float] = (0.0, 0.0)
+    max_iterations: int = 60
+    tolerance: float = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Frozen):
+    """Where the solve begins: one posture (j) or a motion (t j), and the base likewise (None: identity).
+
+    From one posture, `others` (n j) and a few variations of it compete on the frame with the most targets; the best
+    is carried forwards and backwards frame by frame before all frames are solved together. A motion is taken as is.
+    """
+
+    joint_pos: Float64[np.ndarray, "*t j"]
+    T_world_base: Float64[np.ndarray, "*t 7"] | None = None
+    others: Float64[np.ndarray, "n j"] = field(default_factory=lambda: np.zeros((0, 0)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution(Frozen):
+    """The motion, and how well it went.
+
+    `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m) or angle (rad) left in the
+    frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving.
+    """
+
+    joint_pos: Float64[np.ndarray, "t j"]
+    T_world_base: Float64[np.ndarray, "t 7"]
+    cost: float
+    iterations: int
+    converged: Bool[np.ndarray, " t"]
+    residual: tuple[Float64[np.ndarray, " t"], ...]
