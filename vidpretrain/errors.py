@@ -17,6 +17,7 @@ Bad *data items* in a batch are not exceptions: they come back as `types.Reject`
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -70,6 +71,17 @@ class CheckpointError(InputError):
 
 class DiskFull(InputError):
     """No space left on the device."""
+
+    @classmethod
+    def of(cls, error: OSError, path: object) -> OSError | DiskFull:
+        """`DiskFull` when that is what `error` says, else `error` itself; to be raised by the caller."""
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        return cls(
+            "no space left on the device; nothing half-written was kept",
+            asked=path,
+            next_command="free some space (df -h shows where) and type the same command again: finished work is kept",
+        )
 
 
 class MissingAsset(InputError):
