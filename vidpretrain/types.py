@@ -185,7 +185,9 @@ class RobotMotion(Frozen):
     `joint_pos` has every independent and mimic joint of `joint_names` in radians (metres where it slides).
     `valid` marks frames that follow an observed person, per side (left arm and hand, right arm and hand); the other
     frames hold or interpolate. `error_m` is the distance of each error site of `error_names` to its target, NaN where
-    there was none. `feasible` is limits, speeds and finiteness, frame by frame.
+    there was none. `feasible` is limits, speeds and finiteness, frame by frame. `hand_valid` marks sides whose fingers
+    follow an observed hand (None: as `valid`). `placement` says how the person was put into the robot's place, and
+    `figures` what the clip measured (scales, mirrored frames, medians).
     """
 
     clip_id: str
@@ -205,6 +207,9 @@ class RobotMotion(Frozen):
     confidence: Float64[np.ndarray, "t 2"]
     whole_body: bool
     T_base_camera: Float64[np.ndarray, "t 7"]
+    hand_valid: Bool[np.ndarray, "t 2"] | None = None
+    placement: str = ""
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
         _same_length(
@@ -219,6 +224,7 @@ class RobotMotion(Frozen):
             imputed=self.imputed,
             confidence=self.confidence,
             T_base_camera=self.T_base_camera,
+            hand_valid=self.hand_valid,
         )
         if self.joint_pos.shape[1] != len(self.joint_names):
             raise ValueError(f"RobotMotion: {self.joint_pos.shape[1]} columns for {len(self.joint_names)} joints")

@@ -1,0 +1,58 @@
+"""The layout of a robot's vector."""
+
+from __future__ import annotations
+
+from vidpretrain.actions.config import ActionConfig
+from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
+from vidpretrain.types import ActionSpec, Group
+
+_POSE9 = ("x", "y", "z", "xx", "xy", "xz", "yx", "yy", "yz")
+
+
+def spec_for(robot: Robot, config: ActionConfig, embodiment: str | None = None) -> ActionSpec:
+    """The robot's groups in the order of the real episodes: arms, hands, then the wrists' poses when asked for.
+
+    Arms are relative joints in rad; hands absolute, in the unit of the robot's columns; wrists relative `pose9`
+    (translation, then the first two columns of R) of the wrist in the base frame. `embodiment` defaults to the
+    robot's name; people who move through it get another one.
+    """
+    groups = [_joints(robot, f"{side}_arm", "joint", "relative") for side in SIDES]
+    groups += [_joints(robot, f"{side}_hand", "hand", "absolute") for side in SIDES]
+    groups = [group for group in groups if group is not None]
+    if config.wrist_poses:
+        groups += [
+            Group(
+                name=f"{side}_wrist",
+                names=tuple(f"{side}_wrist_{part}" for part in _POSE9),
+                quantity="wrist_pose",
+                representation="relative",
+                unit="pose9",
+            )
+            for side in SIDES
+            if f"{side}_wrist" in robot.tree.site_names
+        ]
+    return ActionSpec(
+        embodiment=embodiment or robot.name, groups=tuple(groups), rate_hz=config.rate_hz, horizon=config.horizon
+    )
+
+
+def robot_groups(spec: ActionSpec) -> tuple[Group, ...]:
+    """Groups whose columns are the robot's own (joints and hands), in order: what a real episode records."""
+    return tuple(group for group in spec.groups if group.quantity in ("joint", "hand"))
+
+
+def _joints(robot: Robot, name: str, quantity, representation) -> Group | None:
+    columns = robot.group_columns(name)
+    if not columns:
+        return None
+    units = {column.unit for column in columns}
+    if len(units) > 1:
+        raise ValueError(f"robot {robot.name}: group {name} mixes units {sorted(units)}")
+    return Group(
+        name=name,
+        names=tuple(column.name for column in columns),
+        quantity=quantity,
+        representation=representation,
+        unit=columns[0].unit,
+    )

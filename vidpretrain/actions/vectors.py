@@ -1,0 +1,132 @@
+"""RobotMotion to Trajectory and back, under an ActionSpec."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
+
+from vidpretrain import geometry
+from vidpretrain.actions.spec import robot_groups
+from vidpretrain.errors import InputError
+from vidpretrain.kinematics import site_poses
+from vidpretrain.robot import Column, Robot
+from vidpretrain.skeletons import SIDES
+from vidpretrain.types import ActionSpec, RobotMotion, Trajectory
+
+
+def trajectory(motion: RobotMotion, robot: Robot, spec: ActionSpec) -> Trajectory:
+    """State and action of a motion, absolute, float32: action[t] is the state of row t + 1, the last row holds.
+
+    A column is valid in a row whose state and action both follow an observed person and are feasible on the robot;
+    hand columns ask for a seen hand, arm and wrist columns for a seen arm. Imputed is either row's, confidence the
+    smaller.
+
+    Raises:
+        InputError: the motion belongs to another robot or rate.
+    """
+    if motion.robot_name != robot.name or motion.robot_digest != robot.digest:
+        raise InputError(
+            "the motion belongs to another robot",
+            asked=f"{robot.name} {robot.digest}",
+            found=f"{motion.robot_name} {motion.robot_digest}",
+            next_command="vidpretrain retarget",
+        )
+    if abs(motion.rate_hz - spec.rate_hz) > 1e-6 * spec.rate_hz:
+        raise InputError("the motion has another rate", asked=f"{spec.rate_hz} Hz", found=f"{motion.rate_hz} Hz")
+    state = _vector(np.asarray(motion.joint_pos), robot, spec).astype(np.float32)
+    ahead = np.minimum(np.arange(len(state)) + 1, len(state) - 1)
+    arm, hand = np.asarray(motion.valid), np.asarray(motion.valid)
+    if motion.hand_valid is not None:
+        hand = np.asarray(motion.hand_valid)
+    arm, hand = arm & motion.feasible[:, None], hand & motion.feasible[:, None]
+    valid = _columns(spec, arm, hand)
+    imputed = _columns(spec, np.asarray(motion.imputed))
+    confidence = _columns(spec, np.asarray(motion.confidence)).astype(np.float32)
+    return Trajectory(
+        spec=spec,
+        state=state,
+        action=state[ahead],
+        valid=valid & valid[ahead],
+        confidence=np.minimum(confidence, confidence[ahead]),
+        imputed=imputed | imputed[ahead],
+    )
+
+
+def joint_pos(
+    vector: Float[np.ndarray, "*b d"], robot: Robot, spec: ActionSpec, *, clip: bool = False
+) -> Float64[np.ndarray, "*b j"]:
+    """Positions of all joints of the tree from absolute vectors; mimic joints follow, others stand at home.
+
+    The wrist columns say nothing that the joints do not, and are not used. `clip` keeps the joints inside limits.
+    """
+    vector = np.asarray(vector, dtype=float)
+    out = np.broadcast_to(robot.home, (*vector.shape[:-1], len(robot.home))).copy()
+    slices = spec.slices()
+    for group in robot_groups(spec):
+        joints, scale, offset = _map(robot, robot.group_columns(group.name))
+        out[..., joints] = (vector[..., slices[group.name]] - offset) / scale
+    if clip:
+        out = np.clip(out, *robot.tree.bounds())
+    return robot.tree.with_mimic(out)
+
+
+def with_wrists(vector: Float[np.ndarray, "*b n"], robot: Robot, spec: ActionSpec) -> Float32[np.ndarray, "*b d"]:
+    """Vectors in the whole layout from those with the robot's own columns only (joints, then hands; n of them).
+
+    The wrists' poses come from forward kinematics with every other joint at home.
+
+    Raises:
+        InputError: the vectors have another width than the robot's own columns.
+    """
+    vector = np.asarray(vector)
+    own = robot_groups(spec)
+    width = sum(group.width for group in own)
+    if vector.shape[-1] != width:
+        raise InputError(
+            f"vectors of {vector.shape[-1]} columns for {robot.name}",
+            asked=f"{width}: " + ", ".join(f"{group.name} {group.width}" for group in own),
+            found=vector.shape[-1],
+        )
+    out = np.zeros((*vector.shape[:-1], spec.width))
+    start, slices = 0, spec.slices()
+    for group in own:
+        out[..., slices[group.name]] = vector[..., start : start + group.width]
+        start += group.width
+    flat = joint_pos(out, robot, spec).reshape(-1, len(robot.home))
+    for name, nine in _wrists(flat, robot, spec).items():
+        out[..., slices[name]] = nine.reshape(*vector.shape[:-1], 9)
+    return out.astype(np.float32)
+
+
+def _vector(positions: Float64[np.ndarray, "t j"], robot: Robot, spec: ActionSpec) -> Float64[np.ndarray, "t d"]:
+    out, slices = np.zeros((len(positions), spec.width)), spec.slices()
+    for group in robot_groups(spec):
+        joints, scale, offset = _map(robot, robot.group_columns(group.name))
+        out[:, slices[group.name]] = positions[:, joints] * scale + offset
+    for name, nine in _wrists(positions, robot, spec).items():
+        out[:, slices[name]] = nine
+    return out
+
+
+def _wrists(positions: Float64[np.ndarray, "t j"], robot: Robot, spec: ActionSpec) -> dict[str, np.ndarray]:
+    """pose9 of the wrists in the base frame, by group name."""
+    names = [group.name for group in spec.groups if group.quantity == "wrist_pose"]
+    if not names:
+        return {}
+    poses = site_poses(robot.tree, positions, None, names)
+    return {name: geometry.pose9(poses[:, i]) for i, name in enumerate(names)}
+
+
+def _map(robot: Robot, columns: tuple[Column, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    joints = robot.tree.joints([column.joint for column in columns])
+    return joints, np.array([column.scale for column in columns]), np.array([column.offset for column in columns])
+
+
+def _columns(spec: ActionSpec, arm: np.ndarray, hand: np.ndarray | None = None) -> Bool[np.ndarray, "t d"]:
+    """Per-side flags (t 2) spread over the columns of each side's groups."""
+    parts = []
+    for group in spec.groups:
+        side = SIDES.index("left" if group.name.startswith("left") else "right")
+        source = hand if group.quantity == "hand" and hand is not None else arm
+        parts.append(np.repeat(source[:, side : side + 1], group.width, axis=1))
+    return np.concatenate(parts, axis=1)
