@@ -1,0 +1,139 @@
+"""The typer application: one command per row of the verb table, and the mapping from errors to exit codes.
+
+Exit codes: 0 done, 1 the input is bad (or something unexpected happened), 2 the command is wrong.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from vidpretrain import __version__
+from vidpretrain.cli import render
+from vidpretrain.cli.arguments import split
+from vidpretrain.cli.output import Output
+from vidpretrain.cli.verbs import CONFIG_CLASS, VERBS, Verb, function_of, resolve
+from vidpretrain.errors import DiskFull, MissingExtra, VidpretrainError
+
+_EPILOG = "Exit codes: 0 done, 1 the input is bad, 2 the command is wrong."
+_ClickException: Any = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"vidpretrain {__version__}")
+        raise typer.Exit
+
+
+def build_app() -> typer.Typer:
+    """The application with every verb of the table."""
+    app = typer.Typer(
+        name="vidpretrain",
+        help="Human video to robot action: training data, policies and their evaluation for humanoids.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        ] = False,
+    ) -> None:
+        """Human video to robot action."""
+
+    root.__doc__ = app.info.help
+    for name, verb in VERBS.items():
+        app.command(name, help=_help(verb), epilog=_EPILOG)(_command(name, verb))
+    return app
+
+
+def _help(verb: Verb) -> str:
+    takes = "" if verb.inputs == "nothing" else f" Paths are {verb.inputs}."
+    return f"{verb.help}{takes}"
+
+
+def _command(name: str, verb: Verb) -> Callable[..., None]:
+    metavar = "CONFIG.yaml|KEY=VALUE" + ("" if verb.inputs == "nothing" else "|PATH")
+
+    def command(
+        words: Annotated[
+            list[str] | None,
+            typer.Argument(metavar=metavar, show_default=False, help="Configuration, overrides and inputs, any order."),
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")] = False,
+        debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    ) -> None:
+        raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug))
+
+    return command
+
+
+def run_verb(name: str, words: Sequence[str], *, as_json: bool = False, debug: bool = False) -> int:
+    """The exit code of one verb, after its result or its error has been written."""
+    with Output(as_json=as_json, debug=debug) as output:
+        try:
+            arguments = split(words, yaml_is_input=VERBS[name].yaml_is_input)
+            from vidpretrain.config import load
+
+            config = load(resolve(CONFIG_CLASS), arguments.config, arguments.overrides)
+            result = function_of(name)(config, arguments.inputs)
+            output.result(result)
+            return 0 if result.get("ok", True) else 1
+        except VidpretrainError as error:
+            return output.error(error, error.exit_code)
+        except ModuleNotFoundError as error:
+            return output.error(_missing(error), 1)
+        except OSError as error:
+            return output.error(_disk_full(error) if error.errno == errno.ENOSPC else error, 1)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a short message instead of a traceback
+            return output.error(error, 1)
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").startswith("vidpretrain"):
+        return error
+    return MissingExtra(
+        f"the package {error.name!r} is not installed",
+        asked=error.name,
+        next_command="make setup (or: vidpretrain doctor)",
+    )
+
+
+def _disk_full(error: OSError) -> DiskFull:
+    return DiskFull(
+        "no space left on the device; files that were not finished are not used",
+        asked=error.filename,
+        next_command="free some space (vidpretrain doctor shows how much there is), then type the same command again",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = build_app()(args=words, prog_name="vidpretrain", standalone_mode=False)
+    except _ClickException as error:
+        if "--json" in words:
+            sys.stdout.write(render.error_json(error, 2) + "\n")
+        else:
+            error.show()
+        code = 2
+    except typer.Exit as leave:
+        code = leave.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped\n")
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads any more: leave without a second complaint
+        code = 0
+    except Exception:  # noqa: BLE001 - typer itself failed
+        traceback.print_exc()
+        code = 1
+    sys.exit(code or 0)

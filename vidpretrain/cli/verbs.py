@@ -1,0 +1,110 @@
+"""The table of verbs: what each does and where its function lives.
+
+A verb's function is `function(config: RunConfig, inputs: tuple[str, ...]) -> dict`. What it returns can be written as
+JSON; `ok` (bool) decides the exit code, `message` (str) ends the text for people, every other key is shown as a table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+CONFIG_CLASS = "vidpretrain.workflow.config:RunConfig"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """One command: `function` is "module:name", `inputs` says what its paths are."""
+
+    function: str
+    help: str
+    inputs: str
+    yaml_is_input: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    "doctor": Verb(
+        function="vidpretrain.doctor:doctor",
+        help="Check what this machine has, and say what to type.",
+        inputs="nothing",
+    ),
+    "probe": Verb(
+        function="vidpretrain.workflow:probe",
+        help="Show size, rate, codec, rotation and shots of videos.",
+        inputs="videos or folders of videos",
+    ),
+    "extract": Verb(
+        function="vidpretrain.workflow:extract",
+        help="Find hands and body in videos: metric human motion.",
+        inputs="videos or folders of videos",
+    ),
+    "retarget": Verb(
+        function="vidpretrain.workflow:retarget",
+        help="Turn human motion into joint motion of a robot.",
+        inputs="a run folder",
+    ),
+    "pack": Verb(
+        function="vidpretrain.workflow:pack",
+        help="Write robot motions as a LeRobot data set.",
+        inputs="a run folder",
+    ),
+    "check": Verb(
+        function="vidpretrain.workflow:check",
+        help="Check a data set: layout, values, frames, limits.",
+        inputs="a data set",
+    ),
+    "pretrain": Verb(
+        function="vidpretrain.workflow:pretrain",
+        help="Train a policy on actions that came from human video.",
+        inputs="a data set",
+    ),
+    "finetune": Verb(
+        function="vidpretrain.workflow:finetune",
+        help="Adapt a policy to robot episodes.",
+        inputs="a data set of the robot",
+    ),
+    "predict": Verb(
+        function="vidpretrain.workflow:predict",
+        help="Write a policy's actions for every frame to parquet.",
+        inputs="a data set or a folder of videos",
+    ),
+    "evaluate": Verb(
+        function="vidpretrain.workflow:evaluate",
+        help="Compare a policy with baselines on held-out episodes.",
+        inputs="a checkpoint",
+    ),
+    "report": Verb(
+        function="vidpretrain.workflow:report",
+        help="Write the HTML report of a run.",
+        inputs="a run folder",
+    ),
+    "run": Verb(
+        function="vidpretrain.workflow:run",
+        help="The whole path from video to report; resumes.",
+        inputs="videos or folders of videos",
+    ),
+    "demo": Verb(
+        function="vidpretrain.workflow:demo",
+        help="The whole path on video rendered on the spot.",
+        inputs="nothing",
+    ),
+    "robots": Verb(
+        function="vidpretrain.doctor:robots",
+        help="List the robots, or show one.",
+        inputs="a robot's name or YAML file",
+        yaml_is_input=True,
+    ),
+}
+
+
+def resolve(reference: str) -> Any:
+    """The object that "module:name" names, imported now."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def function_of(verb: str) -> Callable[[Any, tuple[str, ...]], dict[str, Any]]:
+    """The function behind a verb of the table, imported now."""
+    return resolve(VERBS[verb].function)
