@@ -1,0 +1,161 @@
+"""`build_motion`: three pose tracks of a clip to metric motions in the world, one for each usable stretch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vidpretrain import geometry, skeletons, timebase
+from vidpretrain.motion import bones, clean
+from vidpretrain.motion.body import ARM, Body, clean_body, fuse_wrists, lift_body
+from vidpretrain.motion.camera import camera_for
+from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.hands import Hand, clean_hand, found, lift_hand
+from vidpretrain.motion.view import decide_view
+from vidpretrain.motion.world import foot_contact, root_pose, world_for
+from vidpretrain.types import Clip, HumanMotion, PoseTrack, Reason, Reject
+
+TRACKS = ("hand21_left", "hand21_right", "body33")
+
+
+def build_motion(
+    tracks: Sequence[PoseTrack], clip: Clip, config: MotionConfig, metadata: Mapping[str, Any] | None = None
+) -> tuple[HumanMotion, ...] | Reject:
+    """One `HumanMotion` (human75, world frame, metres) for each stretch with a hand or an arm, in order of time.
+
+    `tracks` are hand21_left, hand21_right and body33 on one time grid, `metadata` what the file says of its lens
+    (see `camera_for`). A bad clip comes back as a Reject (TOO_SHORT, HANDS_TOO_RARE, NO_USABLE_SEGMENT).
+
+    Raises:
+        ValueError: the tracks are not these three, or their times differ or do not increase.
+    """
+    named = _named(tracks)
+    time_ns = np.asarray(named["body33"].time_ns)
+    length_s = (clip.exclusive_end_ns - clip.start_ns) / timebase.NS_PER_S
+    if len(time_ns) < 4 or length_s < config.min_segment_s:
+        detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
+        return Reject(reason=Reason.TOO_SHORT, detail=detail)
+    view = decide_view(named, clip, config.min_visibility) if config.view == "auto" else config.view
+    camera = camera_for(clip, config, metadata, view)
+    body = None if view == "ego" else clean_body(lift_body(named["body33"], camera, config), time_ns, config)
+    hands = _hands(named, camera, time_ns, config)
+    if body is not None and body.found.any():
+        body, hands = fuse_wrists(body, hands, time_ns, config)
+    whole = _assemble(clip, time_ns, body, hands, camera, view, config)
+    return _segments(whole, config)
+
+
+def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:
+    named = {track.skeleton: track for track in tracks}
+    if sorted(named) != sorted(TRACKS) or len(tracks) != len(TRACKS):
+        raise ValueError(f"tracks are {', '.join(TRACKS)}; found {', '.join(t.skeleton for t in tracks)}")
+    times = named["body33"].time_ns
+    if any(not np.array_equal(track.time_ns, times) for track in tracks):
+        raise ValueError("the three tracks share one time grid; their time_ns differ")
+    if (np.diff(times) <= 0).any():
+        raise ValueError("time_ns increases from frame to frame; it does not")
+    return named
+
+
+def _hands(named: dict[str, PoseTrack], camera, time_ns: np.ndarray, config: MotionConfig) -> dict[str, Hand]:
+    sides = [named[f"hand21_{side}"] for side in skeletons.SIDES]
+    seen = [found(track, config) for track in sides]
+    lengths = np.zeros(21)
+    if any(mask.any() for mask in seen):
+        points = [
+            np.full((len(mask), 21, 3), np.nan) if track.p_relative_keypoint is None else track.p_relative_keypoint
+            for track, mask in zip(sides, seen, strict=True)
+        ]
+        lengths = bones.hand_lengths(points, seen, config.person_height_m)
+    out = {}
+    for side, track in zip(skeletons.SIDES, sides, strict=True):
+        confidence = np.nan_to_num(track.confidence).mean(axis=1)
+        out[side] = clean_hand(lift_hand(track, camera, lengths, config), time_ns, confidence, lengths, config)
+    return out
+
+
+def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, view, config) -> HumanMotion:
+    t = len(time_ns)
+    world = world_for(body, view, config)
+    p, sigma = np.full((t, 75, 3), np.nan), np.full((t, 75), np.nan)
+    valid, imputed = np.zeros((t, 75), dtype=bool), np.zeros((t, 75), dtype=bool)
+    root, contact = np.full((t, 7), np.nan), np.zeros((t, 2))
+    if body is not None:
+        p_body = geometry.transform(world.T_world_camera, body.p_camera)
+        root, contact = root_pose(p_body, body), foot_contact(p_body, body, time_ns)
+        p[:, skeletons.BODY_SLICE], sigma[:, skeletons.BODY_SLICE] = p_body, body.sigma_m
+        valid[:, skeletons.BODY_SLICE], imputed[:, skeletons.BODY_SLICE] = body.seen, body.imputed
+    for side, part in skeletons.HAND_SLICES.items():
+        hand = hands[side]
+        p[:, part] = geometry.transform(world.T_world_camera, hand.p_camera)
+        # on a body the hand hangs on the fused wrist; alone its depth is as doubtful as its size and the lens
+        alone = np.hypot(hand.sigma_m, hand.sigma_depth_m / np.sqrt(3.0))
+        on_body = hand.seen & (body.found if body is not None else False)
+        sigma[:, part] = np.where(on_body, hand.sigma_m, alone)[:, None]
+        valid[:, part], imputed[:, part] = hand.seen[:, None], hand.imputed[:, None]
+    valid &= np.isfinite(p).all(-1)
+    return HumanMotion(
+        clip_id=clip.clip_id,
+        skeleton="human75",
+        time_ns=time_ns,
+        T_world_root=root,
+        p_world_keypoint=np.where(valid[..., None], p, np.nan),
+        sigma_m=np.where(valid, sigma, np.nan),
+        valid=valid,
+        imputed=imputed & valid,
+        contact=contact,
+        height_m=config.person_height_m,
+        height_from="assumed" if config.height_m is None else "given",
+        view=view,
+        body_seen=bool(body is not None and body.found.any()),
+        camera=dataclasses.replace(
+            camera, T_world_camera=np.tile(world.T_world_camera, (t, 1)), gravity_from=world.gravity_from
+        ),
+    )
+
+
+def usable_sides(motion: HumanMotion) -> np.ndarray:
+    """(t 2) frames in which the left or right hand, or that arm of the body, may be used."""
+    out = np.zeros((len(motion.time_ns), 2), dtype=bool)
+    for column, side in enumerate(skeletons.SIDES):
+        hand = motion.valid[:, skeletons.HAND_SLICES[side]].all(axis=1)
+        out[:, column] = hand | motion.valid[:, ARM[side]].all(axis=1)
+    return out
+
+
+def _segments(whole: HumanMotion, config: MotionConfig) -> tuple[HumanMotion, ...] | Reject:
+    usable = usable_sides(whole).any(axis=1)
+    share = float(usable.mean())
+    if share < config.min_usable_share:
+        detail = f"a hand or an arm in {share:.1%} of {len(usable)} frames; at least {config.min_usable_share:.0%}"
+        return Reject(reason=Reason.HANDS_TOO_RARE, detail=detail)
+    # what is too short to fill was filled by now; bridge the same gaps where both sides come and go in turn
+    usable = usable | clean.fillable(usable, clean.gap_limits(whole.time_ns, config).longest)
+    step_ns = timebase.ns(clean.frame_step_s(whole.time_ns))
+    stretches = timebase.runs(usable)
+    lengths = [
+        (whole.time_ns[end - 1] - whole.time_ns[start] + step_ns) / timebase.NS_PER_S for start, end in stretches
+    ]
+    kept = [
+        s for s, length in zip(stretches, lengths, strict=True) if length >= config.min_segment_s and s[1] - s[0] >= 4
+    ]
+    if not kept:
+        detail = f"longest of {len(stretches)} stretches {max(lengths):.2f} s; a segment needs {config.min_segment_s} s"
+        return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
+    return tuple(cut(whole, start, end, f"{whole.clip_id}_s{i:02d}") for i, (start, end) in enumerate(kept))
+
+
+def cut(motion: HumanMotion, start: int, end: int, clip_id: str) -> HumanMotion:
+    """Frames [start, end) of a motion under another name."""
+    part = slice(start, end)
+    pose = motion.camera.T_world_camera
+    fields = ("time_ns", "T_world_root", "p_world_keypoint", "sigma_m", "valid", "imputed", "contact")
+    return dataclasses.replace(
+        motion,
+        clip_id=clip_id,
+        camera=dataclasses.replace(motion.camera, T_world_camera=None if pose is None else pose[part]),
+        **{name: getattr(motion, name)[part] for name in fields},
+    )

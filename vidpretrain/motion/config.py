@@ -1,0 +1,78 @@
+"""What `build_motion` assumes about cameras, people and noise. Frozen, plain, without heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionConfig:
+    """Assumptions and thresholds of the motion room; lengths in metres, times in seconds, angles in degrees.
+
+    Intrinsics: `K` (row by row, pixels of the upright picture), else `fov_x_deg`, else `fov_diagonal_deg` count as
+    given; else the clip's metadata; else the two assumed diagonals, by view. Frames of a gap are counted at the
+    clip's own rate and bounded in seconds as well, so that a clip of 5 frames/s is not bridged over two seconds.
+    """
+
+    # camera
+    K: tuple[float, ...] | None = None
+    distortion: tuple[float, ...] = ()
+    fov_x_deg: float | None = None
+    fov_diagonal_deg: float | None = None
+    assumed_fov_diagonal_third_deg: float = 68.0
+    assumed_fov_diagonal_ego_deg: float = 90.0
+    fov_uncertainty: float = 0.15  # relative, of a focal length that is assumed
+    view: Literal["auto", "ego", "third"] = "auto"
+    ego_pitch_deg: float = 40.0  # how far an egocentric camera looks down
+    ego_camera_height_m: float | None = None  # None: eyes of a person of that height
+    third_camera_height_m: float = 1.3  # of a camera that sees hands and no body
+    # person
+    height_m: float | None = None
+    assumed_height_m: float = 1.70
+    size_uncertainty: float = 0.06  # relative, of hand and body sizes for a height
+    # trust
+    min_hand_confidence: float = 0.5
+    min_visibility: float = 0.5
+    max_reprojection: float = 0.25  # root mean square, in hand lengths (body: in torso lengths)
+    hand_rotation_sigma_deg: float = 12.0
+    body_rotation_sigma_deg: float = 6.0
+    body_wrist_sigma_m: float = 0.07
+    # cleaning
+    outlier_mads: float = 5.0
+    outlier_floor_m_s: float = 1.5
+    max_wrist_speed_m_s: float = 9.0
+    free_gap_frames: int = 3
+    free_gap_s: float = 0.25
+    max_gap_frames: int = 10
+    max_gap_s: float = 0.5
+    smooth_place_hz: float = 6.0
+    smooth_depth_hz: float = 2.0
+    smooth_turn_hz: float = 5.0
+    smooth_shape_hz: float = 5.0
+    # segments
+    min_segment_s: float = 0.8
+    min_usable_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.K is not None and len(self.K) != 9:
+            raise ValueError(f"K has 9 numbers, row by row; found {len(self.K)}")
+        if len(self.distortion) not in (0, 4, 5, 8, 12, 14):
+            raise ValueError(f"distortion has 4, 5, 8, 12 or 14 coefficients; found {len(self.distortion)}")
+        for name in ("fov_x_deg", "fov_diagonal_deg", "assumed_fov_diagonal_third_deg", "assumed_fov_diagonal_ego_deg"):
+            value = getattr(self, name)
+            if value is not None and not 5.0 <= value <= 170.0:
+                raise ValueError(f"{name} lies between 5 and 170 degrees; found {value}")
+        if self.height_m is not None and not 0.5 <= self.height_m <= 2.5:
+            raise ValueError(f"height_m is in metres, .5 to 2.5; found {self.height_m}")
+        if self.free_gap_frames > self.max_gap_frames:
+            raise ValueError(f"free_gap_frames {self.free_gap_frames} exceeds max_gap_frames {self.max_gap_frames}")
+        positive = ("smooth_place_hz", "smooth_depth_hz", "smooth_turn_hz", "smooth_shape_hz", "min_segment_s")
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is positive; found {getattr(self, name)}")
+
+    @property
+    def person_height_m(self) -> float:
+        """The height that sizes hands and body: given or assumed."""
+        return self.assumed_height_m if self.height_m is None else self.height_m
