@@ -1,0 +1,135 @@
+"""A compiled MuJoCo model as a `Tree`: what MuJoCo moves, in this toolkit's arrays.
+
+A body's joints turn one after the other about their own anchors, so each becomes a frame at its anchor; bodies
+without joints merge into their parents; qpos0 is folded into the zero poses; joint equalities become mimic joints.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from vidpretrain import geometry
+from vidpretrain.errors import InputError
+from vidpretrain.tree import Kind, Tree
+
+_FREE, _BALL, _SLIDE, _HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in ("FREE", "BALL", "SLIDE", "HINGE"))
+UNLIMITED_RAD = 4 * np.pi
+
+
+def light_model(spec) -> mujoco.MjModel:
+    """Compile the kinematics alone: no geoms, meshes, actuators or sensors. `spec` is emptied of them.
+
+    Raises:
+        InputError: MuJoCo does not compile it.
+    """
+    for kind in ("geoms", "actuators", "sensors", "keys", "tendons", "skins", "excludes", "pairs", "meshes"):
+        for element in list(getattr(spec, kind)):
+            spec.delete(element)
+    for b in spec.bodies:
+        b.explicitinertial, b.mass, b.inertia = True, 1.0, [1.0, 1.0, 1.0]
+        b.fullinertia = [np.nan] * 6
+    spec.compiler.fusestatic = False
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise InputError(f"MuJoCo cannot compile the model: {error}") from None
+
+
+def extract_tree(model: mujoco.MjModel, base: str, sites: tuple[str, ...]) -> Tree:
+    """The tree below body `base`, with the named sites.
+
+    Raises:
+        InputError: a ball joint, or a free joint that is not the base's.
+    """
+    base_id = model.body(base).id
+    carrier: dict[int, tuple[int, np.ndarray]] = {base_id: (-1, np.array(geometry.IDENTITY_POSE))}
+    rows: list[tuple[int, int, np.ndarray]] = []  # MuJoCo's joint, parent, T_parent_zero
+    for b in range(1, model.nbody):
+        if b != base_id and int(model.body_parentid[b]) in carrier:
+            carrier[b] = _body(model, b, carrier, rows)
+    ids = [row[0] for row in rows]
+    lower, upper = _limits(model, ids)
+    source, ratio, offset = _mimic(model, ids)
+    kind: tuple[Kind, ...] = tuple("hinge" if int(model.jnt_type[i]) == _HINGE else "slide" for i in ids)
+    site_joint, T_joint_site = _sites(model, carrier, sites)
+    return Tree(
+        joint_names=tuple(model.joint(i).name for i in ids),
+        kind=kind,
+        parent=np.array([row[1] for row in rows], dtype=np.int64),
+        T_parent_zero=np.array([row[2] for row in rows]).reshape(-1, 7),
+        axis=geometry.normalize(model.jnt_axis[ids].reshape(-1, 3)),
+        lower=lower,
+        upper=upper,
+        mimic_source=source,
+        mimic_ratio=ratio,
+        mimic_offset=offset,
+        site_names=sites,
+        site_joint=site_joint,
+        T_joint_site=T_joint_site,
+    )
+
+
+def _translation(p) -> np.ndarray:
+    return geometry.pose(np.array([1.0, 0, 0, 0]), np.asarray(p))
+
+
+def _body(model, b: int, carrier: dict, rows: list) -> tuple[int, np.ndarray]:
+    """(joint that carries body b, T_joint_body), adding b's joints to `rows`."""
+    parent, T_parent_body = carrier[int(model.body_parentid[b])]
+    T = geometry.compose(T_parent_body, geometry.pose(model.body_quat[b], model.body_pos[b]))
+    for i in range(model.body_jntadr[b], model.body_jntadr[b] + model.body_jntnum[b]):
+        kind = int(model.jnt_type[i])
+        if kind in (_FREE, _BALL):
+            raise InputError("only the base may be free, and ball joints are not supported", asked=model.joint(i).name)
+        anchor, ref = model.jnt_pos[i], float(model.qpos0[model.jnt_qposadr[i]])
+        T = geometry.compose(T, _translation(anchor))
+        unturn = (
+            geometry.pose(geometry.quat_exp(-ref * model.jnt_axis[i]), np.zeros(3))
+            if kind == _HINGE
+            else _translation(-ref * model.jnt_axis[i])
+        )
+        rows.append((i, parent, geometry.compose(T, unturn)))
+        parent, T = len(rows) - 1, _translation(-anchor)
+    return parent, T
+
+
+def _limits(model, ids) -> tuple[np.ndarray, np.ndarray]:
+    limited = model.jnt_limited[ids].astype(bool)
+    lower = np.where(limited, model.jnt_range[ids, 0], -UNLIMITED_RAD)
+    upper = np.where(limited, model.jnt_range[ids, 1], UNLIMITED_RAD)
+    return lower, upper
+
+
+def _mimic(model, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count, place = len(ids), {i: k for k, i in enumerate(ids)}
+    source, ratio, offset = np.full(count, -1, dtype=np.int64), np.ones(count), np.zeros(count)
+    for e in range(model.neq):
+        if int(model.eq_type[e]) != int(mujoco.mjtEq.mjEQ_JOINT) or int(model.eq_obj2id[e]) < 0:
+            continue
+        follower, leader = place.get(int(model.eq_obj1id[e])), place.get(int(model.eq_obj2id[e]))
+        if follower is None or leader is None:
+            continue
+        if np.any(model.eq_data[e, 2:5] != 0):
+            raise InputError("a joint coupling is not linear", asked=model.joint(ids[follower]).name)
+        # the polynomial is in deviations from qpos0
+        ref_f, ref_l = (model.qpos0[model.jnt_qposadr[ids[k]]] for k in (follower, leader))
+        source[follower], ratio[follower] = leader, model.eq_data[e, 1]
+        offset[follower] = ref_f + model.eq_data[e, 0] - model.eq_data[e, 1] * ref_l
+    for k in range(count):  # a chain of followers leads to its first joint
+        while source[k] >= 0 and source[source[k]] >= 0:
+            middle = source[k]
+            offset[k] += ratio[k] * offset[middle]
+            ratio[k] *= ratio[middle]
+            source[k] = source[middle]
+    return source, ratio, offset
+
+
+def _sites(model, carrier: dict, sites: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    joints, poses = [], []
+    for name in sites:
+        s = model.site(name).id
+        joint, T_joint_body = carrier[int(model.site_bodyid[s])]
+        joints.append(joint)
+        poses.append(geometry.compose(T_joint_body, geometry.pose(model.site_quat[s], model.site_pos[s])))
+    return np.array(joints, dtype=np.int64), np.array(poses).reshape(-1, 7)
