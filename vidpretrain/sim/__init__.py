@@ -1,0 +1,32 @@
+"""Rendered people with exact truth, a scripted robot, and robots that play motions back (MuJoCo; no torch).
+
+Door: `SimConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vidpretrain.sim.config import SimConfig
+
+if TYPE_CHECKING:
+    from vidpretrain.sim.gl import choose_gl
+    from vidpretrain.sim.person import render_people
+    from vidpretrain.sim.truth import Truth, load_truth, save_truth
+
+_DOOR = {
+    "choose_gl": "gl",
+    "render_people": "person",
+    "Truth": "truth",
+    "load_truth": "truth",
+    "save_truth": "truth",
+}
+
+__all__ = ["SimConfig", "choose_gl", "render_people", "Truth", "load_truth", "save_truth"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOOR:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"vidpretrain.sim.{_DOOR[name]}"), name)

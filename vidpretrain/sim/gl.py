@@ -1,0 +1,118 @@
+"""Off-screen OpenGL for MuJoCo: the back end that works here, and a small renderer that returns depth with colour.
+
+Worker processes only: an EGL context in a process that later builds its first torch optimizer ends in a segfault.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidpretrain.errors import MissingAsset
+
+if TYPE_CHECKING:
+    import mujoco
+
+_PROBE = "import mujoco; c = mujoco.GLContext(16, 16); c.make_current(); c.free()"
+
+
+def choose_gl() -> str:
+    """Name of a working back end ("egl" or "osmesa"), also put into MUJOCO_GL for this process and its children.
+
+    A back end that the user set in MUJOCO_GL comes first. Each is tried in a process of its own, because a failing
+    one can end the process. Call it before anything imports mujoco's renderer.
+
+    Raises:
+        MissingAsset: neither back end works.
+    """
+    if os.environ.get("VIDPRETRAIN_GL"):
+        os.environ["MUJOCO_GL"] = os.environ["VIDPRETRAIN_GL"]
+        return os.environ["VIDPRETRAIN_GL"]
+    wanted = dict.fromkeys([os.environ.get("MUJOCO_GL", ""), "egl", "osmesa"])
+    found = []
+    for name in (name for name in wanted if name):
+        env = {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}
+        run = subprocess.run([sys.executable, "-c", _PROBE], env=env, capture_output=True, text=True, timeout=120)
+        if run.returncode == 0:
+            os.environ["MUJOCO_GL"] = os.environ["VIDPRETRAIN_GL"] = name  # children need not try again
+            return name
+        found.append(f"{name}: {(run.stderr.strip().splitlines() or [f'exit code {run.returncode}'])[-1]}")
+    raise MissingAsset(
+        "no off-screen OpenGL for MuJoCo",
+        asked="MUJOCO_GL=egl or osmesa",
+        found="; ".join(found),
+        next_command="apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri libosmesa6",
+    )
+
+
+class Renderer:
+    """Renders one model at one size, without shadows, reflections and multi-sampling; a context manager.
+
+    `render` returns the picture (h w 3) uint8 and, when asked, the distance along the optical axis (h w) float32 m.
+    """
+
+    def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int) -> None:
+        choose_gl()
+        import mujoco
+
+        self._mj, self._model = mujoco, model
+        model.vis.global_.offwidth = max(model.vis.global_.offwidth, width_px)
+        model.vis.global_.offheight = max(model.vis.global_.offheight, height_px)
+        model.vis.quality.offsamples = 0
+        self._gl = mujoco.GLContext(width_px, height_px)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=max(1000, 2 * model.ngeom))
+        for flag in ("mjRND_SHADOW", "mjRND_REFLECTION", "mjRND_SKYBOX", "mjRND_FOG", "mjRND_HAZE"):
+            if hasattr(mujoco.mjtRndFlag, flag):
+                self._scene.flags[getattr(mujoco.mjtRndFlag, flag)] = 0
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[3:] = 0  # groups 3 to 5: collision shapes
+        self._rect = mujoco.MjrRect(0, 0, width_px, height_px)
+        self._rgb = np.empty((height_px, width_px, 3), dtype=np.uint8)
+        self._depth = np.empty((height_px, width_px), dtype=np.float32)
+
+    def render(
+        self, data: mujoco.MjData, camera: str | mujoco.MjvCamera, depth: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Picture and, with `depth`, metres along the optical axis, seen by a named camera or a free one."""
+        mujoco = self._mj
+        if isinstance(camera, str):
+            view = mujoco.MjvCamera()
+            view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+            view.fixedcamid = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+            if view.fixedcamid < 0:
+                raise KeyError(camera)
+        else:
+            view = camera
+        self._gl.make_current()
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._option, None, view, everything, self._scene)
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        mujoco.mjr_readPixels(self._rgb, self._depth if depth else None, self._rect, self._context)
+        return self._rgb[::-1].copy(), self._metres() if depth else None
+
+    def _metres(self) -> np.ndarray:
+        camera = self._scene.camera[0]  # reversed z: 1 at the near plane, 0 at the far one (see mjr_readPixels)
+        near, far = camera.frustum_near, camera.frustum_far
+        buffer = self._depth[::-1]
+        mapping = self._context.readDepthMap
+        z = buffer if mapping == self._mj.mjtDepthMap.mjDEPTH_ZERONEAR else 1.0 - buffer
+        return (near * far / (far - z * (far - near))).astype(np.float32)
+
+    def close(self) -> None:
+        """Free the context."""
+        self._gl.make_current()
+        self._context.free()
+        self._gl.free()
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
