@@ -1,0 +1,168 @@
+"""HumanMotion to RobotMotion: resample, place, solve, and judge the result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidpretrain import geometry
+from vidpretrain.retarget import body as whole
+from vidpretrain.retarget import placement
+from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.retarget.feasible import feasible_frames
+from vidpretrain.retarget.hands import SeenHand, seen_hand
+from vidpretrain.retarget.resample import GridMotion, resample
+from vidpretrain.retarget.sizes import measure
+from vidpretrain.retarget.targets import SideState, build_problem
+from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
+from vidpretrain.solve import Solution, Start, solve_clip
+from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion
+
+
+def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> RobotMotion | Reject:
+    """The robot's motion on the grid of `rate_hz`, or a Reject: too short, no usable side, not converged, off target.
+
+    `time_ns` is the video's time of every row. Limits and speeds hold in every frame; a side without a person to
+    follow drifts home smoothly and is not `valid`.
+
+    Raises:
+        ConfigError: the robot lacks sites that retargeting needs.
+        ValueError: the motion's skeleton is not human75.
+    """
+    if motion.skeleton != "human75":
+        raise ValueError(f"retarget takes motions of human75, found {motion.skeleton}")
+    if len(motion.time_ns) == 0:
+        return Reject(reason=Reason.TOO_SHORT, detail="the motion has no frames")
+    grid = resample(motion, config)
+    if len(grid.time_ns) < config.min_frames:
+        detail = f"{len(grid.time_ns)} frames at {config.rate_hz:g} Hz, at least {config.min_frames} are needed"
+        return Reject(reason=Reason.TOO_SHORT, detail=detail)
+    hands = {side: seen_hand(grid, side, config) for side in SIDES}
+    size = measure(robot)
+    kind = placement.choose(grid, hands, motion.view, config)
+    refused = _nothing_to_follow(grid, hands, kind, config)
+    if refused is not None:
+        return refused
+    placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
+    states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
+    body = whole.place_body(grid, size, motion.height_m) if whole.is_whole_body(grid, size, kind, config) else None
+    problem, names = build_problem(robot, size, placed, hands, states, body, config)
+    base = None if body is None else body.T_world_pelvis
+    solution = solve_clip(robot.tree, problem, _start(robot, base))
+    errors = _errors(solution, names)
+    refused = _poor(solution, errors, states, config)
+    if refused is not None:
+        return refused
+    return _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
+
+
+def _nothing_to_follow(grid: GridMotion, hands: dict[str, SeenHand], kind: str, config) -> Reject | None:
+    mirrored = sum(hand.mirrored_frames for hand in hands.values())
+    odd = sum(hand.odd_size_frames for hand in hands.values())
+    usable = np.stack([hand.valid for hand in hands.values()])
+    if kind == "torso":
+        arms = np.stack([grid.seen(f"{side}_shoulder", f"{side}_wrist") for side in SIDES])
+        usable = (usable | arms) & grid.seen("left_shoulder", "right_shoulder")
+    share = float(usable.any(axis=0).mean())
+    if share >= config.min_valid_share and usable.any():
+        return None
+    return Reject(
+        reason=Reason.NO_USABLE_SEGMENT,
+        detail=f"an arm or hand to follow in {share:.0%} of {len(grid.time_ns)} frames (placement {kind}); "
+        f"{mirrored} hands were mirrored and {odd} of no human size",
+    )
+
+
+def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm, config: RetargetConfig) -> SideState:
+    has_arm = np.isfinite(arm.p_base_wrist).all(axis=1) & np.isfinite(arm.sigma_m)
+    has_hand = hand.valid & has_arm
+    names = [f"{side}_wrist", f"{side}_elbow", f"{side}_shoulder"]
+    by_body = np.stack([grid.imputed[:, grid.index(name)] for name in names]).any(axis=0) & ~hand.valid
+    return SideState(
+        arm=has_arm,
+        hand=has_hand,
+        imputed=(hand.imputed | by_body) & has_arm,
+        sigma_m=np.where(has_arm, arm.sigma_m, np.nan),
+    )
+
+
+def _start(robot: Robot, base: np.ndarray | None) -> Start:
+    """Home; for a moving base also the person's pelvis, frame by frame."""
+    if base is None:
+        return Start(joint_pos=robot.home)
+    return Start(joint_pos=robot.home, T_world_base=base)
+
+
+def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Distance left of every error site, in metres."""
+    return {name: np.asarray(left) for name, left in zip(names, solution.residual, strict=True) if name}
+
+
+def _poor(solution: Solution, errors: dict, states: dict[str, SideState], config: RetargetConfig) -> Reject | None:
+    share = float(np.mean(solution.converged))
+    if share < config.min_converged_share or not np.isfinite(solution.joint_pos).all():
+        return Reject(
+            reason=Reason.NOT_CONVERGED,
+            detail=f"{share:.0%} of {len(solution.converged)} frames converged in {solution.iterations} iterations",
+        )
+    left = np.concatenate([errors[f"{side}_wrist"] for side in SIDES if f"{side}_wrist" in errors])
+    median = float(np.nanmedian(left))
+    if median > config.max_median_error_m:
+        detail = (
+            f"wrists {100 * median:.1f} cm off in the median, at most {100 * config.max_median_error_m:.1f} allowed"
+        )
+        return Reject(reason=Reason.POOR_TRACKING, detail=detail)
+    return None
+
+
+def _pack(motion, robot: Robot, grid, placed, hands, states, body, solution: Solution, errors, config) -> RobotMotion:
+    count = len(grid.time_ns)
+    if body is None:
+        T_world_base = np.tile([1.0, 0, 0, 0, 0, 0, robot.base_height_m], (count, 1))
+        T_base_camera = placed.T_base_camera
+    else:
+        T_world_base = np.asarray(solution.T_world_base)
+        T_base_camera = geometry.compose(geometry.inverse(T_world_base), body.T_world_camera)
+    joint_pos = np.asarray(solution.joint_pos)
+    return RobotMotion(
+        clip_id=motion.clip_id,
+        robot_name=robot.name,
+        robot_digest=robot.digest,
+        joint_names=robot.tree.joint_names,
+        error_names=tuple(errors),
+        time_ns=grid.time_ns,
+        rate_hz=config.rate_hz,
+        T_world_base=T_world_base,
+        joint_pos=joint_pos,
+        error_m=np.stack(list(errors.values()), axis=1),
+        converged=np.asarray(solution.converged),
+        feasible=feasible_frames(robot, joint_pos, config.rate_hz),
+        valid=np.stack([states[side].arm for side in SIDES], axis=1),
+        imputed=np.stack([states[side].imputed for side in SIDES], axis=1),
+        confidence=np.stack([_confidence(states[side], errors.get(f"{side}_wrist"), config) for side in SIDES], axis=1),
+        whole_body=body is not None,
+        T_base_camera=T_base_camera,
+        hand_valid=np.stack([states[side].hand for side in SIDES], axis=1),
+        placement=placed.kind,
+        figures=_figures(placed, hands, body, solution, errors),
+    )
+
+
+def _confidence(state: SideState, error_m: np.ndarray | None, config: RetargetConfig) -> np.ndarray:
+    """1 where the label is exact, 1/2 where sigma and tracking error together reach `trust_m`, 0 without a person."""
+    left = np.zeros(len(state.arm)) if error_m is None else np.nan_to_num(error_m)
+    sigma = np.nan_to_num(state.sigma_m) * np.where(state.imputed, config.imputed_sigma, 1.0)
+    return np.where(state.arm, 1.0 / (1.0 + (sigma**2 + left**2) / config.trust_m**2), 0.0)
+
+
+def _figures(placed, hands: dict[str, SeenHand], body, solution: Solution, errors) -> dict[str, float]:
+    out = dict(placed.figures)
+    out["iterations"] = float(solution.iterations)
+    for side in SIDES:
+        out[f"{side}_mirrored_frames"] = float(hands[side].mirrored_frames)
+        out[f"{side}_odd_size_frames"] = float(hands[side].odd_size_frames)
+    if body is not None:
+        out["leg_scale"] = body.scale
+    for name, left in errors.items():
+        out[f"{name}_median_m"] = float(np.nanmedian(left)) if np.isfinite(left).any() else float("nan")
+    return out

@@ -1,0 +1,143 @@
+"""Lengths and places of a robot that the person's motion is scaled to, read off its tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from vidpretrain import geometry
+from vidpretrain.errors import ConfigError
+from vidpretrain.kinematics import joint_poses, site_poses
+from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
+from vidpretrain.tree import Tree
+
+# Which human fingers drive a robot finger, by the fingertips that the robot has.
+_FIVE = {finger: (finger,) for finger in ("thumb", "index", "middle", "ring", "pinky")}
+_THREE = {"thumb": ("thumb",), "index": ("index",), "middle": ("middle", "ring")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finger:
+    """A robot finger: its base joint in the wrist frame, its length from there to the tip, and who drives it."""
+
+    site: str
+    p_wrist_base: Float64[np.ndarray, " 3"]
+    length_m: float
+    driven_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmSize:
+    """One arm at home, in the base frame. The shoulder is where the axes of its first two joints (nearly) meet."""
+
+    p_base_shoulder: Float64[np.ndarray, " 3"]
+    T_base_wrist: Float64[np.ndarray, " 7"]
+    upper_m: float
+    fore_m: float
+    fingers: tuple[Finger, ...]
+
+    @property
+    def length_m(self) -> float:
+        """Shoulder to wrist, stretched."""
+        return self.upper_m + self.fore_m
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotSize:
+    """Both arms, the torso at home and the leg's length (NaN without legs)."""
+
+    arms: dict[str, ArmSize]
+    T_base_torso: Float64[np.ndarray, " 7"]
+    leg_m: float
+
+
+def measure(robot: Robot) -> RobotSize:
+    """The robot's sizes at home.
+
+    Raises:
+        ConfigError: the robot lacks a site that retargeting needs.
+    """
+    needed = ["torso", *(f"{side}_{part}" for side in SIDES for part in ("elbow", "wrist"))]
+    missing = [name for name in needed if name not in robot.tree.site_names]
+    if missing:
+        raise ConfigError(
+            f"robot {robot.name} lacks sites that retargeting needs",
+            asked=", ".join(missing),
+            found=", ".join(robot.tree.site_names),
+        )
+    home = robot.tree.with_mimic(robot.home)[None]
+    at = dict(zip(needed, site_poses(robot.tree, home, None, needed)[0], strict=True))
+    arms = {side: _arm(robot, side, at, home) for side in SIDES}
+    return RobotSize(arms=arms, T_base_torso=at["torso"], leg_m=_leg(robot))
+
+
+def _arm(robot: Robot, side: str, at: dict[str, np.ndarray], home: np.ndarray) -> ArmSize:
+    elbow, wrist = at[f"{side}_elbow"], at[f"{side}_wrist"]
+    shoulder = _shoulder(robot, side, home)
+    return ArmSize(
+        p_base_shoulder=shoulder,
+        T_base_wrist=wrist,
+        upper_m=float(np.linalg.norm(elbow[4:] - shoulder)),
+        fore_m=float(np.linalg.norm(wrist[4:] - elbow[4:])),
+        fingers=_fingers(robot, side, wrist, home),
+    )
+
+
+def _shoulder(robot: Robot, side: str, home: np.ndarray) -> np.ndarray:
+    """The middle of the shortest line between the first two axes of an arm (on a robot: pitch and roll)."""
+    joints = robot.joints(f"{side}_arm")
+    if len(joints) < 2:
+        raise ConfigError(f"robot {robot.name} has no {side} arm", found=", ".join(robot.groups))
+    poses = joint_poses(robot.tree, home)[0, list(joints[:2])]
+    axes = geometry.rotate(poses[:, :4], robot.tree.axis[list(joints[:2])])
+    across = np.cross(axes[0], axes[1])
+    if np.linalg.norm(across) < 0.1:
+        return poses[1, 4:]
+    along = np.linalg.solve(np.stack([axes[0], -axes[1], across], axis=1), poses[1, 4:] - poses[0, 4:])
+    return 0.5 * (poses[0, 4:] + along[0] * axes[0] + poses[1, 4:] + along[1] * axes[1])
+
+
+def _fingers(robot: Robot, side: str, T_base_wrist: np.ndarray, home: np.ndarray) -> tuple[Finger, ...]:
+    tree = robot.tree
+    tips = {finger: f"{side}_{finger}_tip" for finger in _FIVE if f"{side}_{finger}_tip" in tree.site_names}
+    drivers = _FIVE if len(tips) == len(_FIVE) else _THREE
+    stop = int(tree.site_joint[tree.site(f"{side}_wrist")])
+    joints = joint_poses(tree, home)[0, :, 4:]
+    out = []
+    for finger, site in tips.items():
+        path = ancestors(tree, int(tree.site_joint[tree.site(site)]), stop)
+        if not path:
+            continue
+        track = np.concatenate([joints[path], site_poses(tree, home, None, [site])[0, :, 4:]])
+        out.append(
+            Finger(
+                site=site,
+                p_wrist_base=geometry.transform(geometry.inverse(T_base_wrist), track[0]),
+                length_m=float(np.linalg.norm(np.diff(track, axis=0), axis=1).sum()),
+                driven_by=drivers.get(finger, (finger,)),
+            )
+        )
+    return tuple(out)
+
+
+def ancestors(tree: Tree, joint: int, stop: int) -> list[int]:
+    """Joints from below `stop` down to `joint`, in tree order."""
+    path = []
+    while joint not in (stop, -1):
+        path.append(joint)
+        joint = int(tree.parent[joint])
+    return path[::-1]
+
+
+def _leg(robot: Robot) -> float:
+    """First leg joint to sole, straight: the longer of the zero pose and home."""
+    if "left_foot" not in robot.tree.site_names or not robot.groups.get("left_leg"):
+        return float("nan")
+    first = robot.joints("left_leg")[0]
+    both = robot.tree.with_mimic(np.stack([np.zeros_like(robot.home), robot.home]))
+    hip = joint_poses(robot.tree, both)[:, first, 4:]
+    foot = site_poses(robot.tree, both, None, ["left_foot"])[:, 0, 4:]
+    return float(np.linalg.norm(foot - hip, axis=1).max())

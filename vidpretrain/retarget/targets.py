@@ -1,0 +1,162 @@
+"""Placed arms, hands and body as the terms of one whole-clip problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from vidpretrain import geometry
+from vidpretrain.retarget.body import PlacedBody
+from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.retarget.hands import SeenHand, tip_targets
+from vidpretrain.retarget.placement import Placed, PlacedArm
+from vidpretrain.retarget.sizes import RobotSize
+from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
+from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
+from vidpretrain.types import Frozen
+
+Term = PointTerm | OrientationTerm | VectorTerm
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideState(Frozen):
+    """What is known of one side, frame by frame."""
+
+    arm: Bool[np.ndarray, " t"]
+    hand: Bool[np.ndarray, " t"]
+    imputed: Bool[np.ndarray, " t"]
+    sigma_m: Float64[np.ndarray, " t"]
+
+
+def build_problem(
+    robot: Robot,
+    size: RobotSize,
+    placed: Placed,
+    hands: dict[str, SeenHand],
+    states: dict[str, SideState],
+    body: PlacedBody | None,
+    config: RetargetConfig,
+) -> tuple[Problem, tuple[str, ...]]:
+    """The problem, and for each term the error site it measures ("" for those that measure none)."""
+    terms: list[Term] = []
+    names: list[str] = []
+    for side in SIDES:
+        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, config):
+            terms.append(term)
+            names.append(name)
+        for term, name in _finger_terms(side, size, hands[side], states[side], config):
+            terms.append(term)
+            names.append(name)
+    if body is not None:
+        for term, name in _body_terms(body, robot):
+            terms.append(term)
+            names.append(name)
+    active = _active(robot, body is not None)
+    joints = len(robot.home)
+    problem = Problem(
+        rate_hz=config.rate_hz,
+        frames=len(placed.T_base_camera),
+        terms=tuple(terms),
+        posture=PostureTerm(q_ref=robot.home, weight=np.full(joints, config.posture_sigma_rad**-2)),
+        velocity_weight=np.full(joints, config.velocity_sigma_rad_s**-2),
+        acceleration_weight=np.full(joints, config.acceleration_sigma_rad_s2**-2),
+        max_speed=np.asarray(robot.max_speed) * config.speed_share,
+        active_joints=active,
+        free_base=body is not None,
+        base_velocity_weight=(1 / 10.0**2, 1 / 5.0**2),
+        base_acceleration_weight=(1 / 60.0**2, 1 / 20.0**2),
+        max_iterations=config.max_iterations,
+    )
+    return problem, tuple(names)
+
+
+def _active(robot: Robot, whole_body: bool) -> np.ndarray:
+    groups = ["left_arm", "right_arm", "left_hand", "right_hand"]
+    if whole_body:
+        groups += ["waist", "left_leg", "right_leg"]
+    active = np.zeros(len(robot.home), dtype=bool)
+    active[[j for group in groups for j in robot.joints(group)]] = True
+    return active
+
+
+def _weight(sigma: np.ndarray, use: np.ndarray, imputed: np.ndarray, factor: float) -> np.ndarray:
+    """1 / sigma^2 where the target may be used, 0 elsewhere; imputed frames count with `factor` times the sigma."""
+    sigma = np.where(imputed, factor, 1.0) * np.where(use, sigma, 1.0)
+    return np.where(use, sigma**-2.0, 0.0)
+
+
+def _arm_terms(side: str, size: RobotSize, arm: PlacedArm, state: SideState, body: PlacedBody | None, config):
+    sigma = np.clip(state.sigma_m, config.min_sigma_m, config.max_sigma_m)
+    for part, target, factor in (("wrist", arm.p_base_wrist, 1.0), ("elbow", arm.p_base_elbow, config.elbow_sigma)):
+        use = state.arm & np.isfinite(target).all(axis=1)
+        if use.any():
+            weight = _weight(factor * sigma, use, state.imputed, config.imputed_sigma)
+            yield _place_term(side, part, size, target, weight, body, config), f"{side}_{part}"
+    use = state.hand & np.isfinite(arm.q_base_wrist).all(axis=1)
+    if use.any():
+        sigma_rad = np.full(len(use), config.orientation_sigma_rad)
+        q = arm.q_base_wrist
+        if body is not None:
+            q_torso_wrist = geometry.quat_mul(geometry.quat_inverse(size.T_base_torso[:4]), q)
+            q = geometry.quat_mul(body.q_world_torso, q_torso_wrist)
+        weight = _weight(sigma_rad, use, state.imputed, config.imputed_sigma)
+        yield OrientationTerm(site=f"{side}_wrist", q_world_target=q, weight=weight, huber_rad=0.5), ""
+
+
+def _place_term(side: str, part: str, size: RobotSize, target, weight, body: PlacedBody | None, config) -> Term:
+    """A point of the arm: in the world of a fixed base, or from the trunk and in its axes where that moves."""
+    if body is None:
+        return PointTerm(site=f"{side}_{part}", p_world_target=target, weight=weight, huber_m=config.huber_m)
+    return VectorTerm(
+        from_site="torso",
+        to_site=f"{side}_{part}",
+        target_m=geometry.transform(geometry.inverse(size.T_base_torso), target),
+        weight=weight,
+        frame_site="torso",
+        huber_m=config.huber_m,
+    )
+
+
+def _finger_terms(side: str, size: RobotSize, hand: SeenHand, state: SideState, config: RetargetConfig):
+    wrist = f"{side}_wrist"
+    tips = tip_targets(hand, size.arms[side].fingers, config)
+    sigma = np.full(len(hand.valid), config.fingertip_sigma_m)
+    for tip in tips:
+        weight = _weight(sigma, state.hand, state.imputed, config.imputed_sigma)
+        yield (
+            VectorTerm(from_site=wrist, to_site=tip.site, target_m=tip.p_wrist_tip, weight=weight, frame_site=wrist),
+            tip.site,
+        )
+        if tip.from_thumb_m is None or not (tip.pinch > 0).any():
+            continue
+        pinch = tip.pinch * _weight(
+            np.full(len(sigma), config.pinch_sigma_m), state.hand, state.imputed, config.imputed_sigma
+        )
+        yield (
+            VectorTerm(
+                from_site=f"{side}_thumb_tip",
+                to_site=tip.site,
+                target_m=tip.from_thumb_m,
+                weight=pinch,
+                frame_site=wrist,
+            ),
+            "",
+        )
+
+
+def _body_terms(body: PlacedBody, robot: Robot):
+    doubt = np.where(body.seen, 1.0, 3.0)
+    sigma = np.clip(body.sigma_m, 0.02, 0.1) * doubt
+    pelvis, torso = body.T_world_pelvis, body.q_world_torso
+    yield PointTerm(site="pelvis", p_world_target=pelvis[:, 4:], weight=sigma**-2.0, huber_m=0.1), "pelvis"
+    yield OrientationTerm(site="pelvis", q_world_target=pelvis[:, :4], weight=(0.2 * doubt) ** -2.0), ""
+    yield OrientationTerm(site="torso", q_world_target=torso, weight=(0.15 * doubt) ** -2.0), ""
+    for i, side in enumerate(SIDES):
+        foot = body.T_world_foot[side]
+        firm = np.where(np.nan_to_num(body.contact[:, i]) > 0.5, 0.5, 1.0)
+        name = f"{side}_foot"
+        yield PointTerm(site=name, p_world_target=foot[:, 4:], weight=(firm * sigma) ** -2.0, huber_m=0.1), name
+        yield OrientationTerm(site=name, q_world_target=foot[:, :4], weight=(0.3 * doubt) ** -2.0, huber_rad=0.5), ""
