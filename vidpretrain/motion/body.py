@@ -138,7 +138,9 @@ def _smooth_posture(times, relative, seen, real, sigma, config):
     return out
 
 
-def fuse_wrists(body: Body, hands: dict[str, Hand], time_ns: Int64[np.ndarray, " t"], config: MotionConfig):
+def fuse_wrists(
+    body: Body, hands: dict[str, Hand], time_ns: Int64[np.ndarray, " t"], config: MotionConfig
+) -> tuple[Body, dict[str, Hand]]:
     """(body, hands) that share their wrists: the hand's ray, the depth of both by their sigmas, within the arm's reach.
 
     The depth of the body is better far away, the hand's close up. Where the hand is missing, the body's wrist keeps a
@@ -158,17 +160,21 @@ def fuse_wrists(body: Body, hands: dict[str, Hand], time_ns: Int64[np.ndarray, "
             fade = _fade(both, time_ns)
             offset = clean.interpolate_gaps(time_ns, offset, both) * fade[:, None]
             p[:, [wrist, *PALM[side]]] += offset[:, None]
-            sigma[np.ix_(both, [wrist, *PALM[side]])] = at_sigma[both][:, None]
-            seen[np.ix_(both, [wrist, *PALM[side]])] = True
-            imputed[np.ix_(both, [wrist, *PALM[side]])] = hand.imputed[both][:, None]
+            sigma[_cells(both, [wrist, *PALM[side]])] = at_sigma[both][:, None]
+            seen[_cells(both, [wrist, *PALM[side]])] = True
+            imputed[_cells(both, [wrist, *PALM[side]])] = hand.imputed[both][:, None]
             hand = dataclasses.replace(hand, sigma_m=np.where(both, at_sigma, hand.sigma_m))
         p[:, elbow], reached = _arm(p[:, shoulder], p[:, elbow], p[:, wrist], body.upper_m, body.fore_m)
         p[:, [wrist, *PALM[side]]] += (reached - p[:, wrist])[:, None]
         if both.any():
             hand = dataclasses.replace(hand, p_wrist=np.where(both[:, None], p[:, wrist], hand.p_wrist))
-            p[np.ix_(both, PALM[side])] = hand.p_camera[both][:, list(_PALM_HAND)]
+            p[_cells(both, PALM[side])] = hand.p_camera[both][:, list(_PALM_HAND)]
         moved[side] = hand
     return dataclasses.replace(body, p_camera=p, sigma_m=sigma, seen=seen, imputed=imputed), moved
+
+
+def _cells(frames: np.ndarray, points: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.flatnonzero(frames)[:, None], np.asarray(points)[None]
 
 
 def _fused(hand: Hand, p, sigma, both, side, body: Body, config: MotionConfig):

@@ -127,13 +127,13 @@ def usable_sides(motion: HumanMotion) -> np.ndarray:
 
 
 def _segments(whole: HumanMotion, config: MotionConfig) -> tuple[HumanMotion, ...] | Reject:
-    usable = usable_sides(whole).any(axis=1)
+    usable = np.asarray(usable_sides(whole).any(axis=1))
     share = float(usable.mean())
     if share < config.min_usable_share:
         detail = f"a hand or an arm in {share:.1%} of {len(usable)} frames; at least {config.min_usable_share:.0%}"
         return Reject(reason=Reason.HANDS_TOO_RARE, detail=detail)
     # what is too short to fill was filled by now; bridge the same gaps where both sides come and go in turn
-    usable = usable | clean.fillable(usable, clean.gap_limits(whole.time_ns, config).longest)
+    usable |= clean.fillable(usable, clean.gap_limits(whole.time_ns, config).longest)
     step_ns = timebase.ns(clean.frame_step_s(whole.time_ns))
     stretches = timebase.runs(usable)
     lengths = [

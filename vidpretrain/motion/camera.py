@@ -35,8 +35,8 @@ def camera_for(
     """Camera of a clip without a pose; `intrinsics_from` says whether it was given, read or assumed.
 
     Order: `config.K`, `config.fov_x_deg`, `config.fov_diagonal_deg`; then metadata `K` (9 numbers, pixels of the
-    upright picture), `fov_x_deg` (degrees) or a focal length in 35 mm terms; then the assumed diagonal field of view of the
-    view. Metadata that does not parse or is out of any lens's range is passed over.
+    upright picture), `fov_x_deg` (degrees) or a focal length in 35 mm terms; then the diagonal field of view assumed
+    for the view. Metadata that does not parse or is out of any lens's range is passed over.
     """
     source: Literal["given", "metadata", "assumed"] = "given"
     if config.K is not None:
@@ -125,8 +125,7 @@ def unproject(camera: Camera, p_image: Float[np.ndarray, "*b 2"]) -> Float64[np.
         if seen.any():
             ends = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
             points = flat[seen].reshape(-1, 1, 2)
-            none = np.zeros((0, 0))
-            ray[seen] = cv2.undistortPointsIter(points, camera.K, camera.distortion, none, none, ends).reshape(-1, 2)
+            ray[seen] = cv2.undistortPoints(points, camera.K, camera.distortion, criteria=ends).reshape(-1, 2)
     else:
         homogeneous = np.concatenate([flat, np.ones((len(flat), 1))], axis=1) @ np.linalg.inv(camera.K).T
         ray = homogeneous[:, :2] / homogeneous[:, 2:]

@@ -6,6 +6,7 @@ divided difference. Its penalty follows from the frequency that it halves.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +113,7 @@ def _stranded(jump, longest):
     edges = [0, *(np.flatnonzero(jump) + 1).tolist(), len(jump) + 1]
     out = np.zeros(len(jump) + 1, dtype=bool)
     if len(edges) > 2:
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
+        for start, end in itertools.pairwise(edges):
             out[start:end] = end - start <= longest
     return out
 

@@ -42,7 +42,7 @@ class Hand:
 
 def found(track: PoseTrack, config: MotionConfig) -> Bool[np.ndarray, " t"]:
     """Frames in which the hand is there, finite and confident enough."""
-    finite = np.isfinite(track.p_image_keypoint).all((1, 2))
+    finite = np.asarray(np.isfinite(track.p_image_keypoint).all((1, 2)))
     if track.p_relative_keypoint is None:
         return np.zeros(len(finite), dtype=bool)
     finite &= np.isfinite(track.p_relative_keypoint).all((1, 2))

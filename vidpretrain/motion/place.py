@@ -94,24 +94,33 @@ def _residual(turned, p, ray, w):
     return np.where(w[..., None] > 0, residual, 0.0), at
 
 
-def _step(turned, p, ray, w, q, rotation_sigma_rad):
-    residual, at = _residual(turned, p, ray, w)
+def jacobian(turned: Float64[np.ndarray, "t k 3"], at: Float64[np.ndarray, "t k 3"]) -> Float64[np.ndarray, "t k 2 6"]:
+    """Derivative of x / z and y / z of `at` by a rotation vector (left of the rotation) and a translation.
+
+    `turned` are the rotated points before the translation, `at` after it.
+    """
     z = np.maximum(at[..., 2], 0.02)
-    size = np.linalg.norm(residual, axis=-1)
-    middle = np.median(np.where(w > 0, size, np.nan), axis=1) if (w > 0).all() else _masked_median(size, w)
-    sigma = np.maximum(1.5 * middle, 1e-6)[:, None]
-    huber = np.where(size <= 1.5 * sigma, 1.0, 1.5 * sigma / np.maximum(size, 1e-12))
-    J = np.zeros((*at.shape[:2], 2, 6))
+    J = np.zeros((*at.shape[:-1], 2, 6))
     J[..., 0, 3], J[..., 0, 5] = 1 / z, -at[..., 0] / z**2
     J[..., 1, 4], J[..., 1, 5] = 1 / z, -at[..., 1] / z**2
     X, Y, Z = np.moveaxis(turned, -1, 0)
-    # derivative of exp(r) X is r x X
+    # exp(r) X = X + r x X to first order
     J[..., 0, 0], J[..., 0, 1], J[..., 0, 2] = J[..., 0, 5] * Y, Z / z - J[..., 0, 5] * X, -Y / z
     J[..., 1, 0], J[..., 1, 1], J[..., 1, 2] = -Z / z + J[..., 1, 5] * Y, -J[..., 1, 5] * X, X / z
+    return J
+
+
+def _step(turned, p, ray, w, q, rotation_sigma_rad):
+    residual, at = _residual(turned, p, ray, w)
+    size = np.linalg.norm(residual, axis=-1)
+    middle = _masked_median(size, w)
+    sigma = np.maximum(1.5 * middle, 1e-6)[:, None]
+    huber = np.where(size <= 1.5 * sigma, 1.0, 1.5 * sigma / np.maximum(size, 1e-12))
+    J = jacobian(turned, at)
     weight = (w * huber)[..., None, None]
     JW = (J * weight).reshape(len(J), -1, 6)
     flat = J.reshape(len(J), -1, 6)
-    # one hand's points are one measurement as far as its orientation goes: the prior counts in units of the mean residual
+    # neighbouring points err together: .4 of them count against the prior of the orientation
     N = JW.transpose(0, 2, 1) @ flat
     g = (JW.transpose(0, 2, 1) @ residual.reshape(len(J), -1, 1))[..., 0]
     prior = (sigma[:, 0] / rotation_sigma_rad) ** 2 * np.maximum(w.sum(1) * 0.4, 1.0)

@@ -31,7 +31,7 @@ def _body_share(body: PoseTrack, clip: Clip, min_visibility: float) -> float:
     with np.errstate(invalid="ignore"):
         inside = ((body.p_image_keypoint >= 0) & (body.p_image_keypoint <= [clip.width_px, clip.height_px])).all(-1)
     ok = inside & (np.nan_to_num(body.confidence) >= min_visibility)
-    seen = ok[:, _FACE].all(axis=1) | ok[:, _SHOULDERS].all(axis=1)
+    seen = np.asarray(ok[:, _FACE].all(axis=1) | ok[:, _SHOULDERS].all(axis=1))
     return float(seen.mean()) if len(seen) else 0.0
 
 
@@ -46,7 +46,7 @@ def votes(tracks: dict[str, PoseTrack], clip: Clip) -> list[float]:
     back, low, count = 0.0, 0.0, 0
     for side, hand in hands.items():
         image = hand.p_image_keypoint[hand.found]
-        if not len(image):
+        if len(image) == 0:
             continue
         towards_index, towards_pinky = image[:, 5] - image[:, 0], image[:, 17] - image[:, 0]
         # v is down: a right hand seen from the back, fingers up, has its index left of the little finger
