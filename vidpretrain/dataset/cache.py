@@ -33,7 +33,7 @@ class TrainingCache:
 
     `state` and `action` are absolute, in the columns of `spec`, NaN exactly where `valid` is false. `weight` is the
     confidence, times `imputed_weight` for imputed values, 0 where not valid. `fov` is the horizontal field of view of
-    the stored square picture in rad.
+    the stored square picture in rad, NaN where nobody told it.
     """
 
     path: Path
@@ -82,7 +82,8 @@ class TrainingCache:
 
     @property
     def episodes(self) -> list[dict[str, Any]]:
-        """Per episode: index, start, exclusive_end (rows), instruction, source (sha256), license, hours."""
+        """Per episode, in the order of their rows: index (in the data set), start, exclusive_end (rows), instruction,
+        source (sha256), license, hours, fov_from (given, metadata, assumed, or unknown: NaN in `fov`)."""
         return self.meta["episodes"]
 
     @cached_property

@@ -68,7 +68,7 @@ def build_cache(
     embodiment = embodiment or spec.embodiment
     digest = configuration.digest(
         FORMAT, dataset.digest, size, fit, numbers, configuration.plain(spec), getattr(robot, "digest", None),
-        embodiment, config.imputed_weight, config.assumed_fov_x_rad,
+        embodiment, config.imputed_weight,
     )  # fmt: skip
     if (out / META).is_file() and read_json(out / META).get("digest") == digest:
         log.info("training cache %s is up to date: nothing to compute", out)
@@ -84,7 +84,7 @@ def build_cache(
             part = _vectors(dataset, number, spec, robot, config)
             length = len(part["state"])
             pictures.add(done, lambda n=number: (fit_image(f, size, size, fit) for f in dataset.iter_frames(n)), length)
-            fov, fov_from = _fov(dataset.camera(number), size, fit, config, dataset)
+            fov, fov_from = _fov(dataset.camera(number), size, fit)
             part["episode"] = np.full(length, done, dtype=np.int32)
             part["fov"] = np.full(length, fov, dtype=np.float32)
             parts.append(part)
@@ -217,16 +217,10 @@ def _relayout(
     return out
 
 
-def _fov(camera: Camera | None, size: int, fit: FitMode, config: DatasetConfig, dataset: Dataset) -> tuple[float, str]:
+def _fov(camera: Camera | None, size: int, fit: FitMode) -> tuple[float, str]:
+    """(horizontal field of view in rad of the square picture, how it is known)."""
     if camera is None:
-        height, width, _ = dataset.features[dataset.camera_keys[0]]["shape"]
-        focal = 0.5 * width / np.tan(0.5 * config.assumed_fov_x_rad)
-        camera = Camera(
-            K=np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]]),
-            distortion=np.zeros(0),
-            width_px=width,
-            height_px=height,
-        )
+        return float("nan"), "unknown"
     return fit_camera(camera, size, size, fit).fov_x_rad, camera.intrinsics_from
 
 

@@ -28,7 +28,6 @@ class DatasetConfig:
     cache_image_size_px: int = 96
     cache_fit: FitMode = "pad"
     imputed_weight: float = 0.5
-    assumed_fov_x_rad: float = 1.2
 
     def __post_init__(self) -> None:
         for name in ("image_height_px", "image_width_px"):
@@ -42,5 +41,3 @@ class DatasetConfig:
             raise ValueError(f"max_video_s is {self.max_video_s}: LeRobot's float32 times allow up to 900 s a file")
         if not 0 <= self.imputed_weight <= 1:
             raise ValueError(f"imputed_weight is {self.imputed_weight}: a share between 0 and 1")
-        if not 0 < self.assumed_fov_x_rad < 3.1:
-            raise ValueError(f"assumed_fov_x_rad is {self.assumed_fov_x_rad}: between 0 and 3.1 rad")

@@ -26,7 +26,8 @@ def fit_image(
         return frame
     from PIL import Image
 
-    box, (top, left, inner_h, inner_w) = _geometry(*frame.shape[:2], height_px, width_px, mode)
+    height, width = frame.shape[:2]
+    box, (top, left, inner_h, inner_w) = _geometry(height, width, height_px, width_px, mode)
     scaled = np.asarray(Image.fromarray(frame).resize((inner_w, inner_h), Image.Resampling.BILINEAR, box=box))
     if (inner_h, inner_w) == (height_px, width_px):
         return scaled

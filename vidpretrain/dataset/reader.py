@@ -290,6 +290,9 @@ def _json_lines(path: Path) -> list[dict]:
         raise DatasetError(f"not valid JSON lines: {error}", asked=path) from None
 
 
+_TITLES = {"MIT License": "MIT", "The MIT License (MIT)": "MIT", "Apache License": "Apache-2.0"}
+
+
 def _license(root: Path, info: dict) -> str:
     """The licence that the data set states: in info.json, else the title of its LICENSE file."""
     if info.get("license"):
@@ -297,7 +300,8 @@ def _license(root: Path, info: dict) -> str:
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
         if (root / name).is_file():
             lines = (root / name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return lines[0].strip() if lines else "unknown"
+            title = lines[0].strip() if lines else "unknown"
+            return _TITLES.get(title, title)
     return "unknown"
 
 
