@@ -1,0 +1,43 @@
+"""One self-contained HTML file per run: what went in, what came out, how good it is, and how to do it again.
+
+Door: `ReportData` and its parts, `write_report`, `draw_tracks`, `pair_videos`, `jpeg`, `curves_from_metrics`,
+`comparison_from_evaluation`.
+"""
+
+from __future__ import annotations
+
+from vidpretrain.report.data import (
+    Chart,
+    ClipRow,
+    Comparison,
+    Curve,
+    Estimate,
+    Figure,
+    LabelError,
+    Licence,
+    Picture,
+    ReportData,
+)
+from vidpretrain.report.draw import draw_tracks
+from vidpretrain.report.media import jpeg, pair_videos
+from vidpretrain.report.read import comparison_from_evaluation, curves_from_metrics
+from vidpretrain.report.write import write_report
+
+__all__ = [
+    "Chart",
+    "ClipRow",
+    "Comparison",
+    "Curve",
+    "Estimate",
+    "Figure",
+    "LabelError",
+    "Licence",
+    "Picture",
+    "ReportData",
+    "write_report",
+    "draw_tracks",
+    "pair_videos",
+    "jpeg",
+    "curves_from_metrics",
+    "comparison_from_evaluation",
+]
