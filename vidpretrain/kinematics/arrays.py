@@ -14,8 +14,9 @@ from vidpretrain.tree import Tree
 class TreeArrays(NamedTuple):
     """parent (j), hinge (j), R_zero (j 3 3), p_zero (j 3), axis (j 3); sites likewise; the joints that move a site.
 
-    `path[path_start[i + 1] : path_start[i + 2]]` are the joints between the base and joint i, i included, root first;
-    joint -1, the base, has none. `source` (j) and `ratio` (j) say which independent joint moves each joint, and how much.
+    `path[path_start[i + 1] : path_start[i + 2]]` are the joints between the base and joint i, i included, root
+    first; joint -1, the base, has none. `source` (j) and `ratio` (j) say which independent joint moves each joint,
+    and how much.
     """
 
     parent: np.ndarray

@@ -2,7 +2,7 @@
 
     name: my_robot
     license: who may do what with the model files
-    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: relative to this YAML, MENAGERIE_ROOT or a package
+    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: beside this YAML, in MENAGERIE_ROOT, a package
     base: pelvis                                        # body whose pose is T_world_base
     remove_meshes: [left_rubber_hand]                   # geoms with these meshes go
     hands: [{file: ..., body: left_wrist_yaw_link, pos: [...], x: [...], z: [...]}]
