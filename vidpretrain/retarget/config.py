@@ -39,14 +39,15 @@ class RetargetConfig:
     pinch_distance_m: float = 0.03
     pinch_sigma_m: float = 0.005
     huber_m: float = 0.1
-    posture_sigma_rad: float = 6.0
+    posture_sigma_rad: float = 2.0
     velocity_sigma_rad_s: float = 15.0
     acceleration_sigma_rad_s2: float = 100.0
     speed_share: float = 0.99
     reach_share: float = 0.95
     arm_by_height: float = 0.332
     trust_m: float = 0.1
-    max_iterations: int = 40
+    max_iterations: int = 60
+    tolerance: float = 1e-8
     max_median_error_m: float = 0.12
     min_converged_share: float = 0.5
 

@@ -50,7 +50,7 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     base = None if body is None else body.T_world_pelvis
     solution = solve_clip(robot.tree, problem, _start(robot, base))
     errors = _errors(solution, names)
-    refused = _poor(solution, errors, states, config)
+    refused = _poor(solution, errors, config)
     if refused is not None:
         return refused
     return _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
@@ -98,19 +98,20 @@ def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]
     return {name: np.asarray(left) for name, left in zip(names, solution.residual, strict=True) if name}
 
 
-def _poor(solution: Solution, errors: dict, states: dict[str, SideState], config: RetargetConfig) -> Reject | None:
+def _poor(solution: Solution, errors: dict, config: RetargetConfig) -> Reject | None:
+    """A Reject where the wrists are far off, or half that far and the solver had not settled either."""
     share = float(np.mean(solution.converged))
-    if share < config.min_converged_share or not np.isfinite(solution.joint_pos).all():
-        return Reject(
-            reason=Reason.NOT_CONVERGED,
-            detail=f"{share:.0%} of {len(solution.converged)} frames converged in {solution.iterations} iterations",
-        )
     left = np.concatenate([errors[f"{side}_wrist"] for side in SIDES if f"{side}_wrist" in errors])
     median = float(np.nanmedian(left))
+    figures = (
+        f"wrists {100 * median:.1f} cm off in the median, {share:.0%} of {len(solution.converged)} frames converged"
+    )
+    finite = np.isfinite(solution.joint_pos).all() and np.isfinite(solution.T_world_base).all()
+    if not finite or (share < config.min_converged_share and median > 0.5 * config.max_median_error_m):
+        detail = f"{figures} in {solution.iterations} iterations; {config.min_converged_share:.0%} are asked for"
+        return Reject(reason=Reason.NOT_CONVERGED, detail=detail)
     if median > config.max_median_error_m:
-        detail = (
-            f"wrists {100 * median:.1f} cm off in the median, at most {100 * config.max_median_error_m:.1f} allowed"
-        )
+        detail = f"{figures}; at most {100 * config.max_median_error_m:.1f} cm are allowed"
         return Reject(reason=Reason.POOR_TRACKING, detail=detail)
     return None
 

@@ -48,7 +48,7 @@ def best_heading(
     cost = sum((residual / (0.1, 0.3)[i % 2]) ** 2 for i, residual in enumerate(solution.residual))
     cost = cost + 4.0 * (1 - np.cos(away))
     best = int(np.argmin(cost))
-    turns = dict.fromkeys(SIDES, geometry.IDENTITY_POSE[:4])
+    turns: dict[str, np.ndarray] = dict.fromkeys(SIDES, geometry.IDENTITY_POSE[:4])
     figures = {"heading_rad": float((away[best] + np.pi) % (2 * np.pi) - np.pi)}
     reached = site_poses(robot.tree, solution.joint_pos[best][None], None, [f"{side}_wrist" for side in middles])[0]
     for i, side in enumerate(middles):

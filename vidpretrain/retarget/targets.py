@@ -69,6 +69,7 @@ def build_problem(
         base_velocity_weight=(1 / 10.0**2, 1 / 5.0**2),
         base_acceleration_weight=(1 / 60.0**2, 1 / 20.0**2),
         max_iterations=config.max_iterations,
+        tolerance=config.tolerance,
     )
     return problem, tuple(names)
 
