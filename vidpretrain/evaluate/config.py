@@ -1,0 +1,30 @@
+"""How to evaluate. No torch here: the command line reads this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """`samples` flow draws are averaged per chunk; `every` thins the rows; intervals are over episodes.
+
+    `train_episodes` are what the mean action and the errors' scale are taken from (None: every episode that is not
+    evaluated).
+    """
+
+    samples: int = 8
+    flow_steps: int | None = None
+    every: int = 1
+    batch_size: int = 64
+    seed: int = 0
+    train_episodes: tuple[int, ...] | None = None
+    bootstrap: int = 2000
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "every", "batch_size", "bootstrap"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence lies between 0 and 1, not {self.confidence}")

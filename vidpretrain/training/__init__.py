@@ -1,0 +1,34 @@
+"""Training and inference: caches in, checkpoints out; pictures and state in, absolute actions out.
+
+`TrainConfig` is plain and light; everything that needs torch is resolved when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vidpretrain.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from vidpretrain.training.loop import finetune, pretrain
+    from vidpretrain.training.policy import Policy
+    from vidpretrain.training.predict import PredictRow, predict, predict_rows
+
+__all__ = ["TrainConfig", "pretrain", "finetune", "Policy", "predict", "predict_rows", "PredictRow"]
+
+_WHERE = {
+    "pretrain": "loop",
+    "finetune": "loop",
+    "Policy": "policy",
+    "predict": "predict",
+    "predict_rows": "predict",
+    "PredictRow": "predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        from importlib import import_module
+
+        return getattr(import_module(f"vidpretrain.training.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,148 @@
+"""The one door from NumPy to torch: rows of caches to tensors of a batch, augmented, normalised and with their noise.
+
+Everything random in a batch comes from (seed, step) and is drawn for the whole batch before a process takes its part,
+so that resumed runs and runs over several processes see the same numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidpretrain.model import flow
+from vidpretrain.model.slots import SlotLayout
+from vidpretrain.training.config import TrainConfig
+from vidpretrain.training.rows import Rows, Sample
+from vidpretrain.transforms import Paired
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """The random part of a batch, one entry per row of the whole batch."""
+
+    noise: Array
+    time: Array
+    shift: Array
+    gain: Array
+    offset: Array
+    drop_state: Array
+    drop_history: Array
+    drop_fov: Array
+    history_noise: Array
+
+    @classmethod
+    def of(cls, config: TrainConfig, step: int, horizon: int, slots: int, history: int) -> Draws:
+        """Numbers of the batch of `step`."""
+        rng = np.random.default_rng((config.seed, 2, step))
+        size, jitter = config.batch_size, config.colour_jitter
+        return cls(
+            noise=rng.standard_normal((size, config.draws, horizon, slots), dtype=np.float32),
+            time=flow.sample_time(rng, (size, config.draws)),
+            shift=rng.integers(-config.shift_px, config.shift_px + 1, (size, 2)),
+            gain=1 + jitter * rng.uniform(-1, 1, (size, 1)) + 0.5 * jitter * rng.uniform(-1, 1, (size, 3)),
+            offset=128 * jitter * rng.uniform(-1, 1, (size, 1)),
+            drop_state=rng.random(size) < config.state_mask,
+            drop_history=rng.random(size) < config.history_mask,
+            drop_fov=rng.random(size) < config.fov_mask,
+            history_noise=config.history_noise * rng.standard_normal((size, history, slots), dtype=np.float32),
+        )
+
+    def take(self, which: Array) -> Draws:
+        """The entries `which`."""
+        return Draws(**{f.name: getattr(self, f.name)[which] for f in dataclasses.fields(self)})
+
+
+def augment(images: Array, shift: Array, gain: Array, offset: Array) -> Array:
+    """Pictures (b p q 3) moved by `shift` (b 2) pixels with their border repeated, colours x * gain + offset; uint8."""
+    count, height, width, _ = images.shape
+    v = np.clip(np.arange(height)[None] + shift[:, :1], 0, height - 1)
+    u = np.clip(np.arange(width)[None] + shift[:, 1:], 0, width - 1)
+    moved = images[np.arange(count)[:, None, None], v[:, :, None], u[:, None, :]]
+    level = np.arange(256)[None, :, None] * gain[:, None] + offset[:, None]
+    table = np.clip(np.rint(level), 0, 255).astype(np.uint8)
+    out = np.empty_like(moved)
+    for i in range(count):
+        for channel in range(3):
+            out[i, ..., channel] = table[i, :, channel][moved[i, ..., channel]]
+    return out
+
+
+def slotted(sample: Sample, paired: Paired, layout: SlotLayout, embodiment: int) -> dict[str, Array]:
+    """Normalised values of a sample in slots, as arrays named like the arguments of `VidPolicy.forward`."""
+    spec = paired.spec
+    count = len(sample.state)
+    action = paired.forward(sample.state, sample.action)[1]
+    arrays = inputs(sample.images, sample.state, sample.state_known, sample.history, sample.history_known, paired)
+    return {
+        **{name: layout.scatter(value, spec) if name in _SLOTS else value for name, value in arrays.items()},
+        "embodiment": np.full(count, embodiment, dtype=np.int64),
+        "fov": sample.fov,
+        "slot_mask": np.broadcast_to(layout.mask(spec).astype(np.float32), (count, layout.width)),
+        "action": layout.scatter(_clean(action), spec),
+        "weight": layout.scatter(np.where(np.isfinite(action), sample.weight, 0.0).astype(np.float32), spec),
+    }
+
+
+_SLOTS = ("state", "state_known", "history", "history_known")
+
+
+def inputs(
+    images: Array, state: Array, state_known: Array, history: Array, history_known: Array, paired: Paired
+) -> dict[str, Array]:
+    """What the policy sees in the embodiment's columns: the state normalised, the history as motion relative to it."""
+    known = state_known & np.isfinite(state)
+    _, past = paired.forward(state, history)
+    past_known = history_known & known[:, None] & np.isfinite(past)
+    return {
+        "images": images,
+        "state": _clean(paired.forward_state(state)),
+        "state_known": known,
+        "history": _clean(past),
+        "history_known": past_known,
+    }
+
+
+def _clean(value: Array) -> Array:
+    return np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def collate(
+    picked: list[tuple[int, Array]],
+    rows: list[Rows],
+    paired: list[Paired],
+    ids: list[int],
+    layout: SlotLayout,
+    draws: Draws,
+    part: tuple[int, int] = (0, 1),
+) -> dict[str, Tensor]:
+    """The batch as tensors: this process's part (rank, processes) of the rows `picked` from each cache."""
+    rank, processes = part
+    total = sum(len(which) for _, which in picked)
+    mine = np.arange(rank, total, processes)
+    arrays, offset = [], 0
+    for cache, which in picked:
+        local = mine[(mine >= offset) & (mine < offset + len(which))] - offset
+        if len(local):
+            sample = rows[cache].sample(which[local])
+            arrays.append(slotted(sample, paired[cache], layout, ids[cache]))
+        offset += len(which)
+    batch = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
+    mine_draws = draws.take(mine)
+    batch["images"] = augment(batch["images"], mine_draws.shift, mine_draws.gain, mine_draws.offset)
+    batch["state_known"] = batch["state_known"] & ~mine_draws.drop_state[:, None]
+    batch["history_known"] = batch["history_known"] & ~mine_draws.drop_history[:, None, None]
+    batch["history"] = batch["history"] + mine_draws.history_noise
+    batch["fov"] = np.where(mine_draws.drop_fov, np.nan, batch["fov"]).astype(np.float32)
+    batch["noise"], batch["time"] = mine_draws.noise, mine_draws.time
+    return to_torch(batch)
+
+
+def to_torch(arrays: dict[str, Array]) -> dict[str, Tensor]:
+    """Tensors of the arrays, pictures still uint8."""
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}

@@ -1,0 +1,89 @@
+"""How to train. No torch here: the command line reads this."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Quantity = Literal["joint", "hand", "wrist_pose", "fingertips", "base"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. Rates are per optimizer step, probabilities per row of a batch, pixels of the cached picture.
+
+    `batch_size` is the whole batch over all processes: 2 processes with 32 see the same batches as 1 with 32.
+    `mixture` are the caches' shares of a batch (None: by their number of rows). `representation` says per quantity
+    whether the policy sees actions relative to the state at the chunk's start or absolute; what is not named stays
+    as the data set has it. `episodes` restricts training to these episodes of every cache (None: all but
+    `val_episodes`); val_error is measured on `val_episodes` every `val_every` steps.
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    draws: int = 4
+    lr: float = 1e-3
+    min_lr: float = 1e-5
+    trunk_lr_scale: float = 1.0
+    warmup: int = 50
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    seed: int = 0
+
+    shift_px: int = 4
+    colour_jitter: float = 0.1
+    state_mask: float = 0.1
+    history_mask: float = 0.1
+    history_noise: float = 0.0
+    fov_mask: float = 0.1
+
+    horizon: int | None = None
+    representation: dict[str, Literal["relative", "absolute"]] = field(default_factory=dict)
+    clip: float | None = 3.0
+    max_weight: float = 4.0
+    mixture: tuple[float, ...] | None = None
+    episodes: tuple[int, ...] | None = None
+    val_episodes: tuple[int, ...] = ()
+    val_every: int = 0
+
+    init: Path | None = None
+    adapters: Literal["keep", "fresh"] = "keep"
+    init_adapter_from: str | None = None
+
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    log_every: int = 10
+    save_every: int = 0
+    keep_checkpoints: int = 2
+    resume: bool = True
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "draws", "log_every", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        for name in ("warmup", "save_every", "val_every", "shift_px", "weight_decay", "colour_jitter", "history_noise"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is not negative, but {getattr(self, name)}")
+        for name in ("ema", "state_mask", "history_mask", "fov_mask"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} lies in [0, 1), not {getattr(self, name)}")
+        if not self.lr > 0 or not 0 <= self.min_lr <= self.lr:
+            raise ValueError(f"0 <= min_lr <= lr and 0 < lr, not {self.min_lr} and {self.lr}")
+        unknown = set(self.representation) - {"joint", "hand", "wrist_pose", "fingertips", "base"}
+        if unknown:
+            raise ValueError(f"representation: no such quantity {sorted(unknown)}")
+        if self.mixture is not None and (min(self.mixture) < 0 or sum(self.mixture) <= 0):
+            raise ValueError(f"mixture: weights are not negative and not all zero: {self.mixture}")
+        if self.episodes is not None and set(self.episodes) & set(self.val_episodes):
+            raise ValueError(
+                f"episodes both trained and held out: {sorted(set(self.episodes) & set(self.val_episodes))}"
+            )
+
+    def replace(self, **changes: Any) -> TrainConfig:
+        """The same configuration with some fields changed."""
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,52 @@
+"""Exponential moving average of weights, with a warm-up so that short runs are not stuck at their start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """Averaged copies of a model's parameters; decay after n updates is min(decay, (1 + n) / (10 + n))."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model's present weights."""
+        share = 1.0 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        names = list(self.average)
+        present = dict(model.named_parameters())
+        torch._foreach_lerp_([self.average[n] for n in names], [present[n].detach() for n in names], share)
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The model carries the averaged weights inside the block and its own again afterwards."""
+        own = {name: p.detach().clone() for name, p in model.named_parameters()}
+        self._put(model, self.average)
+        try:
+            yield
+        finally:
+            self._put(model, own)
+
+    @staticmethod
+    @torch.no_grad()
+    def _put(model: nn.Module, values: dict[str, Tensor]) -> None:
+        for name, parameter in model.named_parameters():
+            parameter.copy_(values[name])
+
+    def state_dict(self) -> dict[str, object]:
+        """What a checkpoint keeps."""
+        return {"updates": self.updates, "average": self.average}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Inverse of `state_dict`."""
+        self.updates = int(state["updates"])
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)

@@ -1,0 +1,139 @@
+"""What a run is made of: rows, normalisers, model and identity, put together before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import vidpretrain
+from vidpretrain import config as configs
+from vidpretrain.errors import ConfigError, DatasetError
+from vidpretrain.model import ModelConfig, VidPolicy, VidPolicyConfig
+from vidpretrain.training.config import TrainConfig
+from vidpretrain.training.policy import load_model
+from vidpretrain.training.rows import Rows, open_rows
+from vidpretrain.training.warmstart import warm_start
+from vidpretrain.transforms import Paired
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything before the first step; `val` are the rows of `val_episodes` of the first cache, if any."""
+
+    model: VidPolicy
+    rows: list[Rows]
+    val: Rows | None
+    paired: list[Paired]
+    ids: list[int]
+    std: np.ndarray
+    lent: dict[str, str]
+
+
+def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequence[Path]) -> dict[str, Any]:
+    """What the run is made of and its key: configurations, the caches' manifests, the first weights, code version."""
+    manifests = {str(cache): configs.digest((Path(cache) / "meta.json").read_text()) for cache in map(Path, caches)}
+    first = None
+    if config.init is not None:
+        import hashlib
+
+        folder = Path(config.init)
+        folder = folder / "model" if (folder / "model").is_dir() else folder
+        weights = folder / "model.safetensors"
+        first = hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.is_file() else "missing"
+    training = configs.plain(config)
+    for name in ("resume", "init", "tensorboard", "log_every", "save_every", "keep_checkpoints"):
+        training.pop(name)
+    parts = [kind, configs.plain(model), training, sorted(manifests.values()), first, vidpretrain.__version__]
+    return {
+        "key": configs.digest(*parts),
+        "kind": kind,
+        "model": configs.plain(model),
+        "train": configs.plain(config),
+        "caches": manifests,
+        "init_weights": first,
+        "code_version": vidpretrain.__version__,
+    }
+
+
+def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Path]) -> Setup:
+    """Open caches, fit normalisers, make the model (from `config.init` where given).
+
+    Raises:
+        ConfigError, DatasetError, CheckpointError: see the message.
+    """
+    if not caches:
+        raise ConfigError("nothing to train on", asked="caches: none", valid="one folder or more")
+    source = None if config.init is None else load_model(config.init)
+    if source is not None:
+        model_config = source.config.model_config()
+    horizon = config.horizon if source is None else source.config.horizon
+    options: dict[str, Any] = {
+        "history": model_config.history,
+        "horizon": horizon,
+        "representation": dict(config.representation),
+        "max_weight": config.max_weight,
+    }
+    rows = [open_rows(c, episodes=config.episodes, without=config.val_episodes, **options) for c in caches]
+    sizes = {tuple(one.cache.images.shape[1:]) for one in rows}
+    if len(sizes) != 1:
+        raise DatasetError("caches differ in picture size", found=sorted(sizes), valid="one size for a run")
+    by_name = _fit(rows, config.clip)
+    names = list(by_name)
+    torch.manual_seed(config.seed)
+    model = VidPolicy(
+        VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows), vidpretrain.__version__)
+    )
+    lent = {} if source is None else warm_start(model, source, config.adapters, config.init_adapter_from)
+    val = open_rows(caches[0], episodes=config.val_episodes, **options) if config.val_episodes else None
+    return Setup(
+        model=model,
+        rows=rows,
+        val=val,
+        paired=[by_name[one.spec.embodiment] for one in rows],
+        ids=[names.index(one.spec.embodiment) for one in rows],
+        std=rows[0].action_stats()[1],
+        lent=lent,
+    )
+
+
+def _fit(rows: list[Rows], clip: float | None) -> dict[str, Paired]:
+    """A normaliser per embodiment over all its caches."""
+    groups: dict[str, list[Rows]] = {}
+    for one in rows:
+        groups.setdefault(one.spec.embodiment, []).append(one)
+    out = {}
+    for name, members in groups.items():
+        if any(one.spec != members[0].spec for one in members):
+            raise DatasetError(
+                f"two caches of {name} differ in their action spec", found=[one.spec.names for one in members]
+            )
+        if len(members) == 1:
+            out[name] = members[0].fit(clip)
+            continue
+        parts = [(*one.state(np.arange(len(one))), *one.chunk(np.arange(len(one)))) for one in members]
+        state, known, action, weight = (np.concatenate([p[i] for p in parts]) for i in range(4))
+        out[name] = Paired.fit(members[0].spec, state, action, known, weight > 0, clip)
+    return out
+
+
+def _sources(rows: list[Rows]) -> list[dict[str, Any]]:
+    """Data sets, licences and hours that a checkpoint was trained on."""
+    out = []
+    for one in rows:
+        used = [one.cache.episodes[i] for i in one.episodes]
+        out.append(
+            {
+                "embodiment": one.spec.embodiment,
+                "dataset": Path(str(one.cache.meta.get("dataset", ""))).name,
+                "episodes": len(used),
+                "hours": round(sum(float(e["hours"]) for e in used), 4),
+                "licences": sorted({str(e["license"]) for e in used}),
+                "source_sha256": sorted({str(e["source"]) for e in used if e["source"]}),
+            }
+        )
+    return out

@@ -1,0 +1,86 @@
+"""Weights of a trained policy into a new one: the trunk as it is, adapters row by row and slot by slot."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vidpretrain.errors import CheckpointError
+from vidpretrain.model import VidPolicy
+
+# adapters, and which axes of their tensors count slots (None: no axis does)
+_SLOT_AXES: dict[str, int | None] = {
+    "embodiment_token": None,
+    "state_in.weight": 1,
+    "state_in.bias": None,
+    "history_in.weight": 1,
+    "history_in.bias": None,
+    "action_in.weight": 1,
+    "action_in.bias": None,
+    "action_out.weight": 2,
+    "action_out.bias": 1,
+}
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a weight belongs to single embodiments rather than to the shared trunk."""
+    return name in _SLOT_AXES
+
+
+def donors(names: list[str], known: list[str], adapters: str, init_from: str | None) -> dict[str, str]:
+    """Which embodiment of the old policy lends its adapters to which of the new one; others start fresh.
+
+    Raises:
+        CheckpointError: `init_from` is not in the old policy.
+    """
+    if init_from is not None and init_from not in known:
+        raise CheckpointError("no such embodiment to take adapters from", asked=init_from, valid=", ".join(known))
+    if adapters == "fresh":
+        return {}
+    out = {}
+    for name in names:
+        donor = name if name in known else init_from
+        if donor is not None:
+            out[name] = donor
+    return out
+
+
+@torch.no_grad()
+def warm_start(
+    model: VidPolicy, source: VidPolicy, adapters: str = "keep", init_from: str | None = None
+) -> dict[str, str]:
+    """Fill `model` from `source`; returns the donors of its adapters.
+
+    Raises:
+        CheckpointError: the sizes differ, or a donor is missing.
+    """
+    names, known = list(model.config.paired()), list(source.config.paired())
+    lent = donors(names, known, adapters, init_from)
+    new, old = dict(model.named_parameters()), dict(source.named_parameters())
+    for name, value in new.items():
+        if name in _SLOT_AXES:
+            continue
+        if name not in old or old[name].shape != value.shape:
+            raise CheckpointError(
+                "the checkpoint has other sizes than the model",
+                asked=f"{name} {tuple(value.shape)}",
+                found=tuple(old[name].shape) if name in old else "no such weight",
+            )
+        value.copy_(old[name])
+    here, there = model.config.layout(), source.config.layout()
+    shared = [g for g in here.groups if g in there.groups]
+    to = torch.tensor([i for g, _ in shared for i in range(*here.slices()[g].indices(here.width))], dtype=torch.long)
+    frm = torch.tensor([i for g, _ in shared for i in range(*there.slices()[g].indices(there.width))], dtype=torch.long)
+    for name, axis in _SLOT_AXES.items():
+        for embodiment, donor in lent.items():
+            a, b = new[name][names.index(embodiment)], old[name][known.index(donor)]
+            _copy(a, b, None if axis is None else axis - 1, to, frm, here.width, there.width)
+    return lent
+
+
+def _copy(a: Tensor, b: Tensor, axis: int | None, to: Tensor, frm: Tensor, width: int, old_width: int) -> None:
+    if axis is None:
+        a.copy_(b)
+        return
+    for block in range(a.shape[axis] // width):  # state adapters have two blocks: values and what is known
+        a.index_copy_(axis, to + block * width, b.index_select(axis, frm + block * old_width))
