@@ -42,7 +42,7 @@ def draw_tracks(
         threshold = min_confidence if body else 1e-9
         points = track.p_image_keypoint[index] * scale * _OVERSAMPLE
         shown = np.isfinite(points).all(axis=1) & (track.confidence[index] >= threshold)
-        _draw_skeleton(pen, skeleton(track.skeleton), points, shown, max(size) / (300 if body else 420))
+        _draw_skeleton(pen, skeleton(track.skeleton), points, shown, max(size) / (220 if body else 320))
     layer = layer.resize(size, Image.Resampling.BOX)
     picture.paste(layer, mask=layer)
     return np.asarray(picture)
@@ -51,14 +51,15 @@ def draw_tracks(
 def _draw_skeleton(pen: Any, kind: Skeleton, points: Float[np.ndarray, "k 2"], shown: np.ndarray, unit: float) -> None:
     line = max(1, round(unit * _OVERSAMPLE))
     bones = [bone for bone in kind.bones if shown[bone[0]] and shown[bone[1]]]
-    for extra, edge in ((2 * _OVERSAMPLE // 2, True), (0, False)):
+    for extra, edge in ((_OVERSAMPLE, True), (0, False)):
         for a, b in bones:
             color = _EDGE if edge else _color(kind, a, b)
             pen.line([*points[a], *points[b]], fill=color, width=line + extra, joint="curve")
-    radius = 0.9 * line
+    radius = max(0.9 * line, 1.5 * _OVERSAMPLE)
     for k in np.flatnonzero(shown).tolist():
         x, y = points[k]
-        pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_color(kind, k, k), outline=_EDGE)
+        for size, fill in ((radius + 1, _EDGE), (radius, _color(kind, k, k))):
+            pen.ellipse([x - size, y - size, x + size, y + size], fill=fill)
 
 
 def _color(kind: Skeleton, a: int, b: int) -> tuple[int, int, int]:

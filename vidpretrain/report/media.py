@@ -73,10 +73,10 @@ def _side_by_side(left: np.ndarray, right: np.ndarray, height_px: int) -> np.nda
     height = height_px - height_px % 2
     a, b = _fit(left, height), _fit(right, height)
     width = a.shape[1] + GAP_PX + b.shape[1]
-    out = np.full((height, width + width % 2, 3), 255, np.uint8)
+    out = np.full((height, width, 3), 255, np.uint8)
     out[:, : a.shape[1]] = a
-    out[:, a.shape[1] + GAP_PX : width] = b
-    return out
+    out[:, a.shape[1] + GAP_PX :] = b
+    return out[:, : width - width % 2]  # H.264 wants even sizes
 
 
 def _fit(frame: np.ndarray, height: int) -> np.ndarray:

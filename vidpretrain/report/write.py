@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import math
 import os
 from collections import Counter
@@ -126,8 +128,6 @@ def _text(name: str) -> Any:
 
 
 def _write(path: Path, html: str) -> None:
-    import errno
-
     from vidpretrain.errors import DiskFull, InputError
 
     aside = path.with_name(path.name + ".tmp")
@@ -139,7 +139,8 @@ def _write(path: Path, html: str) -> None:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         if error.errno == errno.ENOSPC:
             raise DiskFull("no space left for the report", asked=path, next_command="df -h") from None
         raise InputError(f"the report cannot be written: {error.strerror}", asked=path) from None
