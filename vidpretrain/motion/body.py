@@ -92,6 +92,25 @@ def _sigma(rms_m, confidence, config):
     return np.hypot(rms_m[:, None], config.body_wrist_sigma_m / 2) * doubt
 
 
+def drop_invented(body: Body, hands: dict[str, Hand], config: MotionConfig) -> Body:
+    """The body without frames in which a hand is far larger than that body's hand could be.
+
+    The pose network makes up whole bodies on hands that fill the picture; the hand it stands on is then several
+    times nearer than the body's wrist. Where that is so in half of the frames that tell, no frame of the clip counts.
+    """
+    ratio = np.full((len(body.found), 2), np.nan)
+    for column, side in enumerate(skeletons.SIDES):
+        hand, wrist = hands[side], body.p_camera[:, ARM[side][2]]
+        both = hand.seen & ~hand.imputed & body.found
+        ratio[both, column] = hand.p_wrist[both, 2] / np.maximum(wrist[both, 2], 0.05)
+    tells = np.isfinite(ratio).any(axis=1)
+    invented = np.nan_to_num(ratio, nan=1.0).min(axis=1) < config.min_depth_ratio
+    found = body.found & ~invented
+    if tells.any() and invented[tells].mean() >= 0.5:
+        found = np.zeros_like(found)
+    return dataclasses.replace(body, found=found, seen=body.seen & found[:, None])
+
+
 def clean_body(body: Body, time_ns: Int64[np.ndarray, " t"], config: MotionConfig) -> Body:
     """The body with short gaps bridged and marked, outlying wrists dropped, place and posture smoothed apart."""
     p_camera, sigma = body.p_camera.copy(), body.sigma_m.copy()

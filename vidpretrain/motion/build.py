@@ -10,7 +10,7 @@ import numpy as np
 
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.motion import bones, clean
-from vidpretrain.motion.body import ARM, Body, clean_body, fuse_wrists, lift_body
+from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.hands import Hand, clean_hand, found, lift_hand
@@ -38,11 +38,8 @@ def build_motion(
     if len(time_ns) < 4 or length_s < config.min_segment_s:
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
-    view = decide_view(named, clip, config.min_visibility) if config.view == "auto" else config.view
-    camera = camera_for(clip, config, metadata, view)
-    body = None if view == "ego" else clean_body(lift_body(named["body33"], camera, config), time_ns, config)
-    hands = _hands(named, camera, time_ns, config)
-    if body is not None and body.found.any():
+    view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
+    if body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
     whole = _assemble(clip, time_ns, body, hands, camera, view, config)
     return _segments(whole, config)
@@ -58,6 +55,24 @@ def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:
     if (np.diff(times) <= 0).any():
         raise ValueError("time_ns increases from frame to frame; it does not")
     return named
+
+
+def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: MotionConfig, metadata):
+    """View, camera, body (None in ego view, or where there is none) and hands, all in the camera frame."""
+    camera = camera_for(clip, config, metadata, "third")
+    hands = _hands(named, camera, time_ns, config)
+    body = None
+    if config.view != "ego":
+        body = clean_body(drop_invented(lift_body(named["body33"], camera, config), hands, config), time_ns, config)
+    if config.view == "auto":
+        found_share = 0.0 if body is None else float(body.found.mean())
+        view = decide_view(named, clip, found_share)
+    else:
+        view = config.view
+    if view == "ego":
+        camera = camera_for(clip, config, metadata, "ego")
+        return view, camera, None, _hands(named, camera, time_ns, config)
+    return view, camera, body if body is not None and body.found.any() else None, hands
 
 
 def _hands(named: dict[str, PoseTrack], camera, time_ns: np.ndarray, config: MotionConfig) -> dict[str, Hand]:
@@ -79,7 +94,7 @@ def _hands(named: dict[str, PoseTrack], camera, time_ns: np.ndarray, config: Mot
 
 def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, view, config) -> HumanMotion:
     t = len(time_ns)
-    world = world_for(body, view, config)
+    world = world_for(body, view, hands, config)
     p, sigma = np.full((t, 75, 3), np.nan), np.full((t, 75), np.nan)
     valid, imputed = np.zeros((t, 75), dtype=bool), np.zeros((t, 75), dtype=bool)
     root, contact = np.full((t, 7), np.nan), np.zeros((t, 2))
@@ -110,7 +125,7 @@ def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, 
         height_m=config.person_height_m,
         height_from="assumed" if config.height_m is None else "given",
         view=view,
-        body_seen=bool(body is not None and body.found.any()),
+        body_seen=body is not None,
         camera=dataclasses.replace(
             camera, T_world_camera=np.tile(world.T_world_camera, (t, 1)), gravity_from=world.gravity_from
         ),

@@ -27,6 +27,7 @@ class MotionConfig:
     ego_pitch_deg: float = 40.0  # how far an egocentric camera looks down
     ego_camera_height_m: float | None = None  # None: eyes of a person of that height
     third_camera_height_m: float = 1.3  # of a camera that sees hands and no body
+    third_pitch_deg: float | None = None  # of such a camera; None: level for palms, 60 down for backs of hands
     # person
     height_m: float | None = None
     assumed_height_m: float = 1.70
@@ -35,6 +36,7 @@ class MotionConfig:
     min_hand_confidence: float = 0.5
     min_visibility: float = 0.5
     max_reprojection: float = 0.25  # root mean square, in hand lengths (body: in torso lengths)
+    min_depth_ratio: float = 0.55  # hand over body wrist; below it the body is an invention on a large hand
     hand_rotation_sigma_deg: float = 12.0
     body_rotation_sigma_deg: float = 6.0
     body_wrist_sigma_m: float = 0.07

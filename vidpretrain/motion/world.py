@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.motion.body import HIPS, SHOULDERS, Body
 from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.hands import Hand
 
 _AT = skeletons.skeleton("body33").index
 _EARS = [_AT("left_ear"), _AT("right_ear")]
@@ -33,10 +34,10 @@ class World:
     gravity_from: Literal["body", "assumed"]
 
 
-def world_for(body: Body | None, view: str, config: MotionConfig) -> World:
+def world_for(body: Body | None, view: str, hands: dict[str, Hand], config: MotionConfig) -> World:
     """The world of a clip: from the body where it is seen, else from the assumed camera of the view."""
-    if body is None or not body.found.any():
-        return World(_assumed_camera(view, config), "assumed")
+    if body is None:
+        return World(_assumed_camera(view, hands, config), "assumed")
     up, source = _up(body)
     heading = _heading(body.p_camera[body.found], up)
     R = _axes(up, heading)  # rows: world axes in the camera
@@ -48,15 +49,32 @@ def world_for(body: Body | None, view: str, config: MotionConfig) -> World:
     return World(geometry.pose(q, np.array([-middle[0], -middle[1], -floor])), source)
 
 
-def _assumed_camera(view: str, config: MotionConfig) -> np.ndarray:
-    height, pitch, sign = config.third_camera_height_m, 0.0, -1.0
+def _assumed_camera(view: str, hands: dict[str, Hand], config: MotionConfig) -> np.ndarray:
     if view == "ego":
-        height, pitch, sign = config.ego_camera_height_m, np.radians(config.ego_pitch_deg), 1.0
+        height, pitch, sign = config.ego_camera_height_m, config.ego_pitch_deg, 1.0
         height = _EYES_OF_HEIGHT * config.person_height_m if height is None else height
-    forward = np.array([sign * np.cos(pitch), 0.0, -np.sin(pitch)])
+    else:
+        height, pitch, sign = config.third_camera_height_m, config.third_pitch_deg, -1.0
+        pitch = (60.0 if _from_above(hands) else 0.0) if pitch is None else pitch
+    down = np.radians(pitch)
+    forward = np.array([sign * np.cos(down), 0.0, -np.sin(down)])
     right = np.array([0.0, -sign, 0.0])
     R = np.stack([right, np.cross(forward, right), forward], axis=-1)
     return geometry.pose(geometry.quat_from_matrix(R), np.array([0.0, 0.0, height]))
+
+
+def _from_above(hands: dict[str, Hand]) -> bool:
+    """True where most hands show their back: at work on a table, seen from above; a palm is shown to the camera."""
+    seen_back = [back_towards_camera(hands[side].p_camera[hands[side].seen], side) for side in skeletons.SIDES]
+    every = np.concatenate(seen_back)
+    return bool(len(every)) and float(every.mean()) > 0.6
+
+
+def back_towards_camera(p_camera: Float64[np.ndarray, "t 21 3"], side: str) -> Bool[np.ndarray, " t"]:
+    """Frames in which the back of the hand faces the camera."""
+    index, pinky = p_camera[:, 5] - p_camera[:, 0], p_camera[:, 17] - p_camera[:, 0]
+    back = np.cross(pinky, index) if side == "right" else np.cross(index, pinky)
+    return np.asarray((back * p_camera[:, 0]).sum(axis=-1) < 0)
 
 
 def _up(body: Body) -> tuple[np.ndarray, Literal["body", "assumed"]]:
