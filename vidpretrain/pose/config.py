@@ -1,0 +1,39 @@
+"""What the pose room can be told; importable without any network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseConfig:
+    """How people are found. `estimator` is a name of the table (`estimator_names()`).
+
+    Frames are used at most at `max_rate_hz`, by a whole stride. A clip is refused where hands are found in less than
+    `min_hand_share` of its frames and a body in less than `min_body_share`. `precomputed` is the folder of the
+    precomputed estimator, `models` a folder with landmark models that is looked at first.
+    """
+
+    estimator: str = "mediapipe"
+    max_rate_hz: float = 30.0
+    frame_stride: int | None = None
+    network_px: int = 1280
+    hand_confidence: float = 0.5
+    body_confidence: float = 0.5
+    wrist_crops: bool = True
+    rescue_tiles: bool = True
+    rescue_confidence: float = 0.15
+    min_hand_share: float = 0.1
+    min_body_share: float = 0.2
+    models: Path | None = None
+    precomputed: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("hand_confidence", "body_confidence", "rescue_confidence", "min_hand_share", "min_body_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in [0, 1], not {getattr(self, name)}")
+        if self.max_rate_hz <= 0 or (self.frame_stride is not None and self.frame_stride < 1):
+            raise ValueError("max_rate_hz is positive and frame_stride at least 1")
+        if self.network_px < 64:
+            raise ValueError(f"network_px is at least 64, not {self.network_px}")
