@@ -18,7 +18,7 @@ import numpy as np
 from vidpretrain import config, skeletons
 from vidpretrain.errors import MissingExtra
 
-_VERSION = 4  # of the arrays below; a new number makes the cached bodies anew
+_VERSION = 5  # of the arrays below; a new number makes the cached bodies anew
 _R_HOUSE_ANNY = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # Anny looks along -y
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _DROPPED = ("eye_back.L", "eye_back.R", "eye_cavity.L", "eye_cavity.R", "mouth_cavity", "tongue")
@@ -168,19 +168,24 @@ class _Surface:
         """The masked faces as a mesh of their own, smoothed `smooth` times and moved outwards by `offset_m`."""
         used, local = np.unique(self.faces[mask], return_inverse=True)
         faces = local.reshape(-1, 3)
-        vertices = _smooth(self.vertices[used], faces, smooth)
+        own = self.vertices[used]
+        vertices = _smooth(own, faces, smooth)
         if offset_m:
-            vertices = vertices + offset_m * _normals(vertices, faces)
+            normals = _normals(vertices, faces)
+            sunk = ((own - vertices) * normals).sum(1, keepdims=True)  # smoothing sinks bumps: stay outside the skin
+            push = np.maximum(_smooth(np.maximum(sunk, 0.0), faces, 2), sunk)
+            vertices = vertices + (push + offset_m) * normals
         return Part(name, vertices, faces, self.bone[used], self.weight[used])
 
 
 def _smooth(vertices: np.ndarray, faces: np.ndarray, times: int) -> np.ndarray:
-    """Laplacian smoothing; vertices on an open edge follow half as fast, so that hems stay where they are."""
+    """Laplacian smoothing of positions or any other columns (v n), half-way to the neighbours' mean each time."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges = np.concatenate([edges, edges[:, ::-1]])
     degree = np.bincount(edges[:, 0], minlength=len(vertices))
     for _ in range(times):
-        total = np.stack([np.bincount(edges[:, 0], vertices[edges[:, 1], k], len(vertices)) for k in range(3)], 1)
+        columns = range(vertices.shape[1])
+        total = np.stack([np.bincount(edges[:, 0], vertices[edges[:, 1], k], len(vertices)) for k in columns], 1)
         vertices = 0.5 * vertices + 0.5 * total / np.maximum(degree, 1)[:, None]
     return vertices
 
@@ -201,16 +206,13 @@ def _parts(mesh: _Surface, labels: dict[str, np.ndarray], sleeves: str) -> list[
     eye = 0.5 * (mesh.at("eye.L") + mesh.at("eye.R"))
     waist = mesh.at("spine05")[2] + 0.02
     trunk = mesh.face_share("spine", "clavicle", "shoulder01", "upperarm", "root", "pelvis", "upperleg", "lowerleg")
-    arms = mesh.face_share("lowerarm")
+    limbs = mesh.face_share("lowerarm", "upperarm") > 0.5
     hands = mesh.face_share("wrist", "finger", "metacarpal")
     feet = mesh.face_share("foot", "toe")
     head = mesh.face_share("head")
-    upper = mesh.face_share("upperarm")
-    covered = trunk + (arms if sleeves == "long" else 0.0)
-    if sleeves == "short":
-        covered = covered - 1.2 * np.maximum(arms - 0.1, 0.0)
-    body = kept & (covered > 0.55) & (hands < 0.3) & (feet < 0.3) & (height < mesh.at("neck01")[2] + 0.035)
-    limbs = (arms + upper) > 0.5
+    sleeve = limbs & _along_arm(mesh, 1.82 if sleeves == "long" else 0.55)
+    body = kept & ((trunk > 0.55) | sleeve) & (~limbs | sleeve) & (hands < 0.3) & (feet < 0.3)
+    body &= height < mesh.at("neck01")[2] + 0.035
     shirt = body & (limbs | (height > waist - 0.06))
     trousers = body & ~limbs & (height < waist + 0.02)
     shoes = kept & (feet > 0.35)
@@ -218,7 +220,7 @@ def _parts(mesh: _Surface, labels: dict[str, np.ndarray], sleeves: str) -> list[
     hair = kept & (head > 0.5) & (height - eye[2] + 0.55 * behind > 0.058) & (np.abs(centre[:, 1]) < 0.085)
     side = np.abs(np.abs(centre[:, 1]) - mesh.at("eye.L")[1])
     brow = (
-        kept & (head > 0.5) & (np.abs(height - eye[2] - 0.026 - 0.12 * side) < 0.0045) & (side < 0.022) & (behind < 0.0)
+        kept & (head > 0.5) & (np.abs(height - eye[2] - 0.030 - 0.1 * side) < 0.0036) & (side < 0.02) & (behind < 0.0)
     )
     iris_centre = np.stack([mesh.centre[labels["eye"]][:, 0].max() * np.ones(2), [-1, 1] * mesh.at("eye.L")[1:2]], 1)
     to_iris = np.abs(np.abs(centre[:, 1]) - np.abs(iris_centre[0, 1])) ** 2 + (height - eye[2]) ** 2
@@ -230,10 +232,23 @@ def _parts(mesh: _Surface, labels: dict[str, np.ndarray], sleeves: str) -> list[
         mesh.part("eye", labels["eye"] & ~iris),
         mesh.part("iris", iris, 0.0002),
         mesh.part("hair", hair, 0.011, 2),
-        mesh.part("shirt", shirt, 0.011, 14),
+        mesh.part("shirt", shirt, 0.010, 8),
         mesh.part("trousers", trousers, 0.012, 6),
         mesh.part("shoes", shoes, 0.012, 4),
     ]
+
+
+def _along_arm(mesh: _Surface, end: float) -> np.ndarray:
+    """Faces nearer than `end` along the arm: 0 at the shoulder, 1 at the elbow, 2 at the wrist."""
+    out = np.zeros(len(mesh.faces), dtype=bool)
+    for letter in ("L", "R"):
+        shoulder, elbow, wrist = (mesh.at(f"{name}.{letter}") for name in ("upperarm01", "lowerarm01", "wrist"))
+        start, stop = (shoulder, elbow) if end <= 1 else (elbow, wrist)
+        way = stop - start
+        part = (mesh.centre - start) @ way / (way @ way)
+        side = np.sign(mesh.centre[:, 1]) == np.sign(shoulder[1])
+        out |= side & (part < (end if end <= 1 else end - 1))
+    return out
 
 
 def _deep(mesh: _Surface, mask: np.ndarray, rings: int = 3) -> np.ndarray:

@@ -5,6 +5,7 @@ Worker processes only: an EGL context in a process that later builds its first t
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from vidpretrain.errors import MissingAsset
 if TYPE_CHECKING:
     import mujoco
 
+_BACKENDS = ("egl", "osmesa")
 _PROBE = "import mujoco; c = mujoco.GLContext(16, 16); c.make_current(); c.free()"
 
 
@@ -30,16 +32,15 @@ def choose_gl() -> str:
         MissingAsset: neither back end works.
     """
     if os.environ.get("VIDPRETRAIN_GL"):
-        os.environ["MUJOCO_GL"] = os.environ["VIDPRETRAIN_GL"]
-        return os.environ["VIDPRETRAIN_GL"]
-    wanted = dict.fromkeys([os.environ.get("MUJOCO_GL", ""), "egl", "osmesa"])
+        return _use(os.environ["VIDPRETRAIN_GL"])
+    own = os.environ.get("MUJOCO_GL", "").lower()
+    wanted = dict.fromkeys([own if own in _BACKENDS else "", *_BACKENDS])
     found = []
     for name in (name for name in wanted if name):
         env = {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}
         run = subprocess.run([sys.executable, "-c", _PROBE], env=env, capture_output=True, text=True, timeout=120)
         if run.returncode == 0:
-            os.environ["MUJOCO_GL"] = os.environ["VIDPRETRAIN_GL"] = name  # children need not try again
-            return name
+            return _use(name)
         found.append(f"{name}: {(run.stderr.strip().splitlines() or [f'exit code {run.returncode}'])[-1]}")
     raise MissingAsset(
         "no off-screen OpenGL for MuJoCo",
@@ -49,6 +50,12 @@ def choose_gl() -> str:
     )
 
 
+def _use(name: str) -> str:
+    for variable in ("MUJOCO_GL", "PYOPENGL_PLATFORM", "VIDPRETRAIN_GL"):  # the last: children need not try again
+        os.environ[variable] = name
+    return name
+
+
 class Renderer:
     """Renders one model at one size, without shadows, reflections and multi-sampling; a context manager.
 
@@ -56,14 +63,15 @@ class Renderer:
     """
 
     def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int) -> None:
-        choose_gl()
+        backend = choose_gl()
         import mujoco
 
         self._mj, self._model = mujoco, model
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, width_px)
         model.vis.global_.offheight = max(model.vis.global_.offheight, height_px)
         model.vis.quality.offsamples = 0
-        self._gl = mujoco.GLContext(width_px, height_px)
+        # mujoco.GLContext is the back end of the time mujoco was imported, which may have been before the choice
+        self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(width_px, height_px)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)

@@ -100,15 +100,15 @@ class Planner:
         name = name or str(rng.choice(list(OBJECTS)))
         side = str(rng.choice(["left", "right"]))
         sign = 1.0 if side == "left" else -1.0
-        x, y = rng.uniform(0.43, 0.52) * self.scale, sign * rng.uniform(0.08, 0.20) * self.scale
+        x, y = rng.uniform(0.47, 0.55) * self.scale, sign * rng.uniform(0.04, 0.16) * self.scale
         return name, side, np.array([x, y, self.table_m + OBJECTS[name][1]])
 
     def _rest(self, side: str) -> Key:
         rng, sign = self.rng, 1.0 if side == "left" else -1.0
         wrist = np.array(
             [
-                rng.uniform(0.27, 0.32) * self.scale,
-                sign * rng.uniform(0.17, 0.23) * self.scale,
+                rng.uniform(0.24, 0.28) * self.scale,
+                sign * rng.uniform(0.18, 0.24) * self.scale,
                 self.table_m + 0.045 * self.scale,
             ]
         )
@@ -215,7 +215,7 @@ class Planner:
         at = self._wrist(q, p_object + drop, centre)
         p_palm_object = centre - geometry.rotate(geometry.quat_inverse(q), drop)
         shut = Key(t[3], at, q, curl)
-        meet = np.array([0.36 * self.scale, self.rng.uniform(-0.03, 0.03), self.table_m + 0.26 * self.scale])
+        meet = np.array([0.42 * self.scale, self.rng.uniform(-0.03, 0.03), self.table_m + 0.26 * self.scale])
         give = Key(t[4], self._wrist(q, meet + drop, centre), q, curl)
         q2, centre2, curl2 = self._grip(other, name)
         take = Key(t[4], self._approach(other, q2, meet - drop, centre2), q2, self.open * 0.5)
@@ -223,7 +223,7 @@ class Planner:
         held = Key(t[5], at2, q2, curl2)
         let_go = geometry.rotate(q, np.array([-0.07, 0.0, 0.06]))
         sign = 1.0 if other == "left" else -1.0
-        away = np.array([0.40 * self.scale, sign * 0.18 * self.scale, self.table_m + 0.2 * self.scale]) - meet
+        away = np.array([0.43 * self.scale, sign * 0.18 * self.scale, self.table_m + 0.2 * self.scale]) - meet
         first = [rest[side], _at(rest[side], t[0]), ready, Key(t[2], at, q, self.open * 0.6), shut, give]
         first += [_at(give, t[5]), Key(t[6], give.p_wrist, q, self.open * 0.6)]
         first += [Key(0.5 * (t[6] + t[7]), give.p_wrist + let_go, q, self.open), _at(rest[side], duration_s)]

@@ -21,7 +21,7 @@ from vidpretrain.sim.body import Body, BodyShape, load_body
 from vidpretrain.sim.config import SimConfig
 from vidpretrain.sim.truth import Truth, save_truth
 
-_VERSION = 1  # of what is drawn; a new number renders everything anew
+_VERSION = 2  # of what is drawn; a new number renders everything anew
 _ATTRIBUTION = "Rendered by vidpretrain; body shape and skin weights from Anny (NAVER Corp., Apache-2.0)"
 _CAMERA_REST = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # columns: right, down, forward
 _NEAR_BODY_M, _NEAR_HAND_M = 0.10, 0.03  # a joint this far behind the surface in front of it still counts as seen
@@ -202,7 +202,7 @@ class Stage:
         if self.plan.view == "head":
             eyes = 0.5 * (body.p_rest[body.bone("eye.L")] + body.p_rest[body.bone("eye.R")])
             position = eyes + np.array([0.06, 0.0, 0.035]) * scale
-            return "head", position, turn("y", 0.36 + 0.04 * jitter[0]) @ _CAMERA_REST
+            return "head", position, turn("y", 0.47 + 0.04 * jitter[0]) @ _CAMERA_REST
         if self.plan.view == "chest":
             front = max(p.vertices[:, 0].max() for p in body.parts if p.name == "shirt")
             height = body.p_rest[body.bone("clavicle.L")][2] - 0.09 * scale
