@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -115,7 +117,51 @@ def hand_points(robot, joint_pos, side, at):
     return out
 
 
+def squat(robot, frames: int = 60):
+    """(joint_pos (t j), T_world_base (t 7)) of a squat with flat soles on the ground at z = 0."""
+    out = np.tile(robot.home, (frames, 1))
+    bend = 0.2 + 0.5 * (1 - np.cos(np.linspace(0, 2 * np.pi, frames))) * 0.7
+    for side in SIDES:
+        for part, share in (("hip_pitch", -1.0), ("knee", 2.0), ("ankle_pitch", -1.0)):
+            out[:, robot.tree.joint(f"{side}_{part}_joint")] = share * bend
+    sole = site_poses(robot.tree, out, None, ["left_foot"])[:, 0, 4:]
+    base = np.zeros((frames, 7))
+    base[:, 0] = 1.0
+    base[:, [4, 6]] = -sole[:, [0, 2]]
+    return out, base
+
+
+def walker(robot, joint_pos, base, height_m: float = 1.75) -> HumanMotion:
+    """A whole person who moves like this robot: `person` and its legs, turned by a heading of 0.7 rad."""
+    sk, made = skeleton("human75"), person(robot, joint_pos)
+    still = np.array([1.0, 0, 0, 0, 0, 0, robot.base_height_m])
+    points = geometry.transform(
+        base[:, None], geometry.transform(geometry.inverse(still), np.asarray(made.p_world_keypoint))
+    )
+    joints = joint_poses(robot.tree, joint_pos, base)[..., 4:]
+    ankle_m, hips = 0.039 * height_m, []
+    for side in SIDES:
+        sole = site_poses(robot.tree, joint_pos, base, [f"{side}_foot"])[:, 0]
+        hips.append(joints[:, robot.joints(f"{side}_leg")[0]])
+        points[:, sk.index(f"{side}_hip")] = hips[-1]
+        points[:, sk.index(f"{side}_knee")] = joints[:, robot.tree.joint(f"{side}_knee_joint")]
+        for part, offset in (("ankle", (0, 0, ankle_m)), ("heel", (-0.08, 0, 0)), ("foot_index", (0.1, 0, 0))):
+            points[:, sk.index(f"{side}_{part}")] = geometry.transform(sole, np.array(offset, dtype=float))
+    root = geometry.pose(base[:, :4], np.mean(hips, axis=0))
+    turn = geometry.pose(geometry.quat_exp(np.array([0.0, 0.0, 0.7])), np.array([2.0, 1.0, 0.5]))
+    points, root = geometry.transform(turn, points), geometry.compose(turn, root)
+    seen = np.isfinite(points).all(-1)
+    return dataclasses.replace(
+        made,
+        p_world_keypoint=points,
+        T_world_root=root,
+        valid=seen,
+        sigma_m=np.where(seen, 0.01, np.nan),
+        contact=np.ones((len(joint_pos), 2)),
+    )
+
+
 @pytest.fixture(scope="session")
 def make():
     """The makers of this file, for tests that name them."""
-    return {"wave": wave, "person": person, "camera": camera}
+    return {"wave": wave, "person": person, "squat": squat, "walker": walker}

@@ -1,7 +1,8 @@
 """The whole body, where the legs were seen: pelvis, trunk and soles in the robot's world.
 
 The person's world is scaled about a point on the ground by the ratio of leg lengths, turned so that the first heading
-is the robot's x axis, and moved so that the first pelvis stands over the origin.
+is the robot's x axis, and moved so that the first pelvis stands over the origin. The middle of the person's hips is the
+middle of the robot's, and the feet stand apart by what the robot's own stance is wider.
 """
 
 from __future__ import annotations
@@ -69,11 +70,20 @@ def place_body(grid: GridMotion, size: RobotSize, height_m: float) -> PlacedBody
 
     T_world_torso, _ = human.torso(grid)
     sigma = np.nanmean([grid.sigma(f"{side}_ankle") for side in SIDES], axis=0) if seen.any() else np.zeros(len(seen))
+    hips = move(_filled(root, seen))
+    middle = size.p_base_hips
+    apart = np.nanmedian(np.linalg.norm(grid.point("left_hip") - grid.point("right_hip"), axis=1))
+    soles_at = {}
+    for side, sign in zip(SIDES, (0.5, -0.5), strict=True):
+        wider = sign * (size.stance_m - scale * apart)
+        across = geometry.rotate(hips[:, :4], np.array([0.0, 1.0, 0.0])) * np.array([1.0, 1.0, 0.0])
+        sole = move(_filled(feet[side], seen))
+        soles_at[side] = geometry.pose(sole[:, :4], sole[:, 4:] + wider * geometry.normalize(across))
     return PlacedBody(
         seen=seen,
-        T_world_pelvis=move(_filled(root, seen)),
+        T_world_pelvis=geometry.pose(hips[:, :4], hips[:, 4:] - geometry.rotate(hips[:, :4], middle)),
         q_world_torso=geometry.quat_mul(q_new_old, T_world_torso[:, :4]),
-        T_world_foot={side: move(_filled(feet[side], seen)) for side in SIDES},
+        T_world_foot=soles_at,
         sigma_m=scale * human.fill(sigma[:, None], np.isfinite(sigma))[:, 0],
         contact=grid.contact,
         T_world_camera=move(grid.T_world_camera),

@@ -30,6 +30,7 @@ class RetargetConfig:
     min_hand_span_m: float = 0.04
     max_hand_span_m: float = 0.16
     mirrored_share: float = 0.5
+    min_side_share: float = 0.1
     imputed_sigma: float = 2.0
     min_sigma_m: float = 0.01
     max_sigma_m: float = 0.1

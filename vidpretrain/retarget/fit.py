@@ -38,6 +38,7 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
         detail = f"{len(grid.time_ns)} frames at {config.rate_hz:g} Hz, at least {config.min_frames} are needed"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     hands = {side: seen_hand(grid, side, config) for side in SIDES}
+    hands = _without_rare(hands, config)
     size = measure(robot)
     kind = placement.choose(grid, hands, motion.view, config)
     refused = _nothing_to_follow(grid, hands, kind, config)
@@ -47,13 +48,23 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
     body = whole.place_body(grid, size, motion.height_m) if whole.is_whole_body(grid, size, kind, config) else None
     problem, names = build_problem(robot, size, placed, hands, states, body, config)
+    assert problem.posture is not None
     base = None if body is None else body.T_world_pelvis
-    solution = solve_clip(robot.tree, problem, _start(robot, base))
+    solution = solve_clip(robot.tree, problem, Start(joint_pos=problem.posture.q_ref, T_world_base=base))
     errors = _errors(solution, names)
     refused = _poor(solution, errors, config)
     if refused is not None:
         return refused
     return _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
+
+
+def _without_rare(hands: dict[str, SeenHand], config: RetargetConfig) -> dict[str, SeenHand]:
+    """A hand seen in a few frames beside one seen in most is a false alarm, and would spoil the placement."""
+    most = max(int(hand.valid.sum()) for hand in hands.values())
+    return {
+        side: hand if hand.valid.sum() >= config.min_side_share * most else hand.refused()
+        for side, hand in hands.items()
+    }
 
 
 def _nothing_to_follow(grid: GridMotion, hands: dict[str, SeenHand], kind: str, config) -> Reject | None:
@@ -84,13 +95,6 @@ def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm
         imputed=(hand.imputed | by_body) & has_arm,
         sigma_m=np.where(has_arm, arm.sigma_m, np.nan),
     )
-
-
-def _start(robot: Robot, base: np.ndarray | None) -> Start:
-    """Home; for a moving base also the person's pelvis, frame by frame."""
-    if base is None:
-        return Start(joint_pos=robot.home)
-    return Start(joint_pos=robot.home, T_world_base=base)
 
 
 def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -162,6 +166,7 @@ def _figures(placed, hands: dict[str, SeenHand], body, solution: Solution, error
     for side in SIDES:
         out[f"{side}_mirrored_frames"] = float(hands[side].mirrored_frames)
         out[f"{side}_odd_size_frames"] = float(hands[side].odd_size_frames)
+        out[f"{side}_rare_frames"] = float(hands[side].rare_frames)
     if body is not None:
         out["leg_scale"] = body.scale
     for name, left in errors.items():

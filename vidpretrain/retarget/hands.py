@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,18 @@ class SeenHand(Frozen):
     imputed: Bool[np.ndarray, " t"]
     mirrored_frames: int
     odd_size_frames: int
+    rare_frames: int = 0
+
+    def refused(self) -> SeenHand:
+        """The same hand with no frame that may be used; those it had are counted as rare."""
+        nothing = np.zeros(len(self.valid), dtype=bool)
+        return dataclasses.replace(
+            self,
+            p_world_point=np.full_like(self.p_world_point, np.nan),
+            valid=nothing,
+            imputed=nothing,
+            rare_frames=int(self.valid.sum()),
+        )
 
 
 def seen_hand(grid: GridMotion, side: str, config: RetargetConfig) -> SeenHand:

@@ -4,8 +4,8 @@
   robot's upper arm and forearm.
 * ego: the person's camera becomes the robot's head camera; the hands keep their place in the picture but for an offset
   that brings the used workspace within reach.
-* hands: only hands, seen from outside. A heading and an offset put the median wrists where the robot's wrists are at
-  home; the heading is the one of 24 whose median hand orientation the robot reaches best.
+* hands: only hands, seen from outside. A heading and an offset put the median wrists near where the robot's wrists are
+  at home; the heading is the one of 24 whose median hand orientation the robot reaches best.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from vidpretrain.retarget.sizes import RobotSize
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.types import Frozen
-
-_HEADINGS = np.arange(24) * (2 * np.pi / 24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,25 +209,27 @@ def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: 
             q = wrist_rotation(hands[side])[hands[side].valid]
             p = np.median(hands[side].p_world_point[hands[side].valid, 0], axis=0)
             middles[side] = geometry.pose(mean_rotation(q), p)
-    q_heading, turns, figures = best_heading(middles, _facing(grid, middles), robot, size, config)
-    origin = np.mean([T[4:] for T in middles.values()], axis=0)
-    home = np.mean([size.arms[side].T_base_wrist[4:] for side in middles], axis=0)
-    wrists = {
-        side: home + scale * geometry.rotate(q_heading, hands[side].p_world_point[:, 0] - origin) for side in SIDES
-    }
+    heading = best_heading(middles, _facing(grid, middles), robot, size, scale, config)
+
+    def to_base(p_world: np.ndarray) -> np.ndarray:
+        turned = geometry.rotate(heading.q_base_world, p_world - heading.p_world_middle)
+        return heading.p_base_middle + scale * turned
+
+    wrists = {side: to_base(hands[side].p_world_point[:, 0]) for side in SIDES}
     offset = reach_offset(wrists, size, config)
-    q_sides = {
-        side: np.broadcast_to(geometry.quat_mul(turns[side], q_heading), (len(grid.time_ns), 4)) for side in SIDES
+    rotations = {
+        side: np.tile(geometry.quat_mul(heading.q_extra[side], heading.q_base_world), (len(grid.time_ns), 1))
+        for side in SIDES
     }
     camera = geometry.pose(
-        geometry.quat_mul(q_heading, grid.T_world_camera[:, :4]),
-        home + offset + scale * geometry.rotate(q_heading, grid.T_world_camera[:, 4:] - origin),
+        geometry.quat_mul(heading.q_base_world, grid.T_world_camera[:, :4]),
+        to_base(grid.T_world_camera[:, 4:]) + offset,
     )
     return Placed(
         kind="hands",
-        arms=_hand_arms(grid, hands, wrists, offset, q_sides, scale),
+        arms=_hand_arms(grid, hands, wrists, offset, rotations, scale),
         T_base_camera=_constant(camera),
-        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **figures},
+        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **heading.figures},
     )
 
 

@@ -47,11 +47,16 @@ class ArmSize:
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSize:
-    """Both arms, the torso at home and the leg's length (NaN without legs)."""
+    """Both arms, the torso at home, and of the legs their length, the middle of the hips and the feet's distance.
+
+    A hip is the leg's first joint. Lengths are NaN without legs.
+    """
 
     arms: dict[str, ArmSize]
     T_base_torso: Float64[np.ndarray, " 7"]
     leg_m: float
+    p_base_hips: Float64[np.ndarray, " 3"]
+    stance_m: float
 
 
 def measure(robot: Robot) -> RobotSize:
@@ -71,7 +76,8 @@ def measure(robot: Robot) -> RobotSize:
     home = robot.tree.with_mimic(robot.home)[None]
     at = dict(zip(needed, site_poses(robot.tree, home, None, needed)[0], strict=True))
     arms = {side: _arm(robot, side, at, home) for side in SIDES}
-    return RobotSize(arms=arms, T_base_torso=at["torso"], leg_m=_leg(robot))
+    leg_m, p_base_hips, stance_m = _legs(robot, home)
+    return RobotSize(arms=arms, T_base_torso=at["torso"], leg_m=leg_m, p_base_hips=p_base_hips, stance_m=stance_m)
 
 
 def _arm(robot: Robot, side: str, at: dict[str, np.ndarray], home: np.ndarray) -> ArmSize:
@@ -132,12 +138,14 @@ def ancestors(tree: Tree, joint: int, stop: int) -> list[int]:
     return path[::-1]
 
 
-def _leg(robot: Robot) -> float:
-    """First leg joint to sole, straight: the longer of the zero pose and home."""
-    if "left_foot" not in robot.tree.site_names or not robot.groups.get("left_leg"):
-        return float("nan")
-    first = robot.joints("left_leg")[0]
-    both = robot.tree.with_mimic(np.stack([np.zeros_like(robot.home), robot.home]))
-    hip = joint_poses(robot.tree, both)[:, first, 4:]
-    foot = site_poses(robot.tree, both, None, ["left_foot"])[:, 0, 4:]
-    return float(np.linalg.norm(foot - hip, axis=1).max())
+def _legs(robot: Robot, home: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """(first joint to sole, straight: the longer of the zero pose and home; middle of the hips; feet's distance)."""
+    feet = [f"{side}_foot" for side in SIDES]
+    first = [robot.joints(f"{side}_leg")[:1] for side in SIDES]
+    if not all(first) or not all(foot in robot.tree.site_names for foot in feet):
+        return float("nan"), np.full(3, np.nan), float("nan")
+    both = np.concatenate([robot.tree.with_mimic(np.zeros_like(home)), home])
+    hips = joint_poses(robot.tree, both)[:, [joint for (joint,) in first], 4:]
+    soles = site_poses(robot.tree, both, None, feet)[..., 4:]
+    length = np.linalg.norm(soles - hips, axis=-1).max()
+    return float(length), hips[1].mean(axis=0), float(np.linalg.norm(soles[1, 0] - soles[1, 1]))

@@ -19,6 +19,7 @@ from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, 
 from vidpretrain.types import Frozen
 
 Term = PointTerm | OrientationTerm | VectorTerm
+_LEAST_KNEE_RAD = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +55,22 @@ def build_problem(
         for term, name in _body_terms(body, robot):
             terms.append(term)
             names.append(name)
-    active = _active(robot, body is not None)
     joints = len(robot.home)
+    lower, upper = robot.tree.bounds()
+    reference = np.array(robot.home)
+    if body is not None:
+        lower, upper, reference = bent_knees(robot, lower, upper)
     problem = Problem(
         rate_hz=config.rate_hz,
         frames=len(placed.T_base_camera),
         terms=tuple(terms),
-        posture=PostureTerm(q_ref=robot.home, weight=np.full(joints, config.posture_sigma_rad**-2)),
+        posture=PostureTerm(q_ref=reference, weight=np.full(joints, config.posture_sigma_rad**-2)),
         velocity_weight=np.full(joints, config.velocity_sigma_rad_s**-2),
         acceleration_weight=np.full(joints, config.acceleration_sigma_rad_s2**-2),
         max_speed=np.asarray(robot.max_speed) * config.speed_share,
-        active_joints=active,
+        lower=lower,
+        upper=upper,
+        active_joints=_active(robot, body is not None),
         free_base=body is not None,
         base_velocity_weight=(1 / 10.0**2, 1 / 5.0**2),
         base_acceleration_weight=(1 / 60.0**2, 1 / 20.0**2),
@@ -72,6 +78,24 @@ def build_problem(
         tolerance=config.tolerance,
     )
     return problem, tuple(names)
+
+
+def bent_knees(robot: Robot, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(lower, upper, reference posture) in which no knee is straight.
+
+    A straight leg is singular, and beyond it a fit gets stuck at the wrong end of the knee's range: so knees, the leg
+    joints that bend to one side only, keep `_LEAST_KNEE_RAD` and rest a little farther.
+    """
+    lower, upper, reference = lower.copy(), upper.copy(), np.array(robot.home)
+    for j in (*robot.joints("left_leg"), *robot.joints("right_leg")):
+        one_sided = 0.1 * (upper[j] - lower[j])
+        if lower[j] > -one_sided:
+            lower[j] = max(lower[j], _LEAST_KNEE_RAD)
+            reference[j] = max(reference[j], 3 * _LEAST_KNEE_RAD)
+        elif upper[j] < one_sided:
+            upper[j] = min(upper[j], -_LEAST_KNEE_RAD)
+            reference[j] = min(reference[j], -3 * _LEAST_KNEE_RAD)
+    return lower, upper, reference
 
 
 def _active(robot: Robot, whole_body: bool) -> np.ndarray:
