@@ -111,6 +111,24 @@ def drop_invented(body: Body, hands: dict[str, Hand], config: MotionConfig) -> B
     return dataclasses.replace(body, found=found, seen=body.seen & found[:, None])
 
 
+def drop_strangers(hands: dict[str, Hand], body: Body, config: MotionConfig) -> dict[str, Hand]:
+    """The hands without frames in which a trusted wrist of the body is elsewhere across the view.
+
+    Such a hand is another person's, or carries the label of the other side: at a distance labels mean little.
+    """
+    out = {}
+    for side in skeletons.SIDES:
+        hand, wrist = hands[side], ARM[side][2]
+        p_body = body.p_camera[:, wrist]
+        both = hand.seen & body.seen[:, wrist] & ~body.imputed[:, wrist]
+        apart = np.zeros(len(both))
+        at = hand.p_wrist[both] * (p_body[both, 2:] / hand.p_wrist[both, 2:])
+        apart[both] = np.linalg.norm((at - p_body[both])[:, :2], axis=-1)
+        seen = hand.seen & ~(apart > config.max_wrist_apart * body.torso_m)
+        out[side] = dataclasses.replace(hand, seen=seen)
+    return out
+
+
 def clean_body(body: Body, time_ns: Int64[np.ndarray, " t"], config: MotionConfig) -> Body:
     """The body with short gaps bridged and marked, outlying wrists dropped, place and posture smoothed apart."""
     p_camera, sigma = body.p_camera.copy(), body.sigma_m.copy()
@@ -131,7 +149,7 @@ def clean_body(body: Body, time_ns: Int64[np.ndarray, " t"], config: MotionConfi
         times, real = time_ns[part], found[part]
         anchor = clean.interpolate_gaps(times, centre[part], real)
         weight = np.where(real, 1.0, 0.05)
-        depth = clean.robust_depth(times, anchor[:, 2], weight, config.smooth_depth_hz)
+        depth = clean.robust_depth(times, anchor[:, 2], weight, config.smooth_body_depth_hz)
         ray = clean.smooth(times, anchor[:, :2] / anchor[:, 2:], weight, config.smooth_place_hz)
         place_m = np.concatenate([ray, np.ones((len(ray), 1))], axis=1) * depth[:, None]
         posture = _smooth_posture(times, p_camera[part] - centre[part, None], seen[part], real, sigma[part], config)
@@ -153,7 +171,9 @@ def _smooth_posture(times, relative, seen, real, sigma, config):
         value = clean.interpolate_gaps(times, relative[:, k], known)
         doubt = np.nan_to_num(sigma[:, k] / np.nanmedian(sigma), nan=1.0)
         weight = np.where(known, 1.0 / np.maximum(doubt, 0.3) ** 2, 0.05)
-        out[:, k] = clean.smooth(times, value, weight, config.smooth_shape_hz)
+        # the network guesses depth and sees the rest
+        out[:, k, :2] = clean.smooth(times, value[:, :2], weight, config.smooth_shape_hz)
+        out[:, k, 2] = clean.smooth(times, value[:, 2], weight, config.smooth_depth_hz)
     return out
 
 
@@ -165,31 +185,58 @@ def fuse_wrists(
     The depth of the body is better far away, the hand's close up. Where the hand is missing, the body's wrist keeps a
     correction that dies away, so that nothing jumps when a hand comes or goes; elbows follow at constant lengths.
     """
+    body = _long_enough(body, hands)
     p, seen, imputed = body.p_camera.copy(), body.seen.copy(), body.imputed.copy()
     sigma = body.sigma_m.copy()
     moved = dict(hands)
     for side in skeletons.SIDES:
         hand = hands[side]
         shoulder, elbow, wrist = ARM[side]
+        end = [wrist, *PALM[side]]
         both = hand.seen & body.found
         if both.any():
             at, at_sigma = _fused(hand, p, sigma, both, side, body, config)
-            offset = np.zeros((len(p), 3))
-            offset[both] = at[both] - p[both, wrist]
-            fade = _fade(both, time_ns)
-            offset = clean.interpolate_gaps(time_ns, offset, both) * fade[:, None]
-            p[:, [wrist, *PALM[side]]] += offset[:, None]
-            sigma[_cells(both, [wrist, *PALM[side]])] = at_sigma[both][:, None]
-            seen[_cells(both, [wrist, *PALM[side]])] = True
-            imputed[_cells(both, [wrist, *PALM[side]])] = hand.imputed[both][:, None]
+            p[:, end] += _offset(hand, body, at - p[:, wrist], both, wrist, time_ns)[:, None]
+            imputed[both, wrist] = hand.imputed[both] & (body.imputed | ~body.seen)[both, wrist]
+            imputed[_cells(both, PALM[side])] = hand.imputed[both][:, None]
+            sigma[_cells(both, end)] = at_sigma[both][:, None]
+            seen[_cells(both, end)] = True
             hand = dataclasses.replace(hand, sigma_m=np.where(both, at_sigma, hand.sigma_m))
         p[:, elbow], reached = _arm(p[:, shoulder], p[:, elbow], p[:, wrist], body.upper_m, body.fore_m)
-        p[:, [wrist, *PALM[side]]] += (reached - p[:, wrist])[:, None]
+        p[:, end] += (reached - p[:, wrist])[:, None]
         if both.any():
             hand = dataclasses.replace(hand, p_wrist=np.where(both[:, None], p[:, wrist], hand.p_wrist))
             p[_cells(both, PALM[side])] = hand.p_camera[both][:, list(_PALM_HAND)]
         moved[side] = hand
     return dataclasses.replace(body, p_camera=p, sigma_m=sigma, seen=seen, imputed=imputed), moved
+
+
+def _offset(
+    hand: Hand, body: Body, offset: np.ndarray, both: np.ndarray, wrist: int, time_ns: np.ndarray
+) -> np.ndarray:
+    """(t 3) what moves the body's wrist to the fused one; in a bridged gap of the hand the body's wrist leads."""
+    led = hand.imputed & body.seen[:, wrist] & ~body.imputed[:, wrist]
+    own = both & ~led if (both & ~led).any() else both
+    filled = clean.interpolate_gaps(time_ns, np.where(own[:, None], offset, 0.0), own)
+    return filled * _fade(both, time_ns)[:, None]
+
+
+def _long_enough(body: Body, hands: dict[str, Hand]) -> Body:
+    """The body with arms (up to 15 % longer) that reach the rays of nearly all wrists seen: networks shorten depth."""
+    needed = []
+    for side in skeletons.SIDES:
+        hand, (shoulder, _, wrist) = hands[side], ARM[side]
+        both = hand.seen & body.found
+        ray = geometry.normalize(hand.p_wrist[both])
+        from_shoulder = body.p_camera[both, shoulder]
+        needed.append(np.linalg.norm(from_shoulder - (from_shoulder * ray).sum(-1, keepdims=True) * ray, axis=-1))
+        own = body.seen[:, wrist] & body.seen[:, shoulder]
+        needed.append(np.linalg.norm(body.p_camera[own, wrist] - body.p_camera[own, shoulder], axis=-1))
+    every = np.concatenate(needed)
+    if len(every) == 0:
+        return body
+    longer = float(np.clip(np.percentile(every, 95) / (0.98 * (body.upper_m + body.fore_m)), 1.0, 1.15))
+    return dataclasses.replace(body, upper_m=body.upper_m * longer, fore_m=body.fore_m * longer)
 
 
 def _cells(frames: np.ndarray, points: list[int]) -> tuple[np.ndarray, np.ndarray]:

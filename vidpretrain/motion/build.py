@@ -10,7 +10,7 @@ import numpy as np
 
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.motion import bones, clean
-from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, fuse_wrists, lift_body
+from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.hands import Hand, clean_hand, found, lift_hand
@@ -60,36 +60,32 @@ def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:
 def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: MotionConfig, metadata):
     """View, camera, body (None in ego view, or where there is none) and hands, all in the camera frame."""
     camera = camera_for(clip, config, metadata, "third")
-    hands = _hands(named, camera, time_ns, config)
+    lengths = _lengths(named, config)
+    hands = {side: lift_hand(named[f"hand21_{side}"], camera, lengths, config) for side in skeletons.SIDES}
     body = None
     if config.view != "ego":
         body = clean_body(drop_invented(lift_body(named["body33"], camera, config), hands, config), time_ns, config)
-    if config.view == "auto":
-        found_share = 0.0 if body is None else float(body.found.mean())
-        view = decide_view(named, clip, found_share)
-    else:
-        view = config.view
+        hands = drop_strangers(hands, body, config)
+    view = config.view
+    if view == "auto":
+        view = decide_view(named, clip, 0.0 if body is None else float(body.found.mean()))
     if view == "ego":
-        camera = camera_for(clip, config, metadata, "ego")
-        return view, camera, None, _hands(named, camera, time_ns, config)
+        camera, body = camera_for(clip, config, metadata, "ego"), None
+        hands = {side: lift_hand(named[f"hand21_{side}"], camera, lengths, config) for side in skeletons.SIDES}
+    for side in skeletons.SIDES:
+        confidence = np.nan_to_num(named[f"hand21_{side}"].confidence).mean(axis=1)
+        hands[side] = clean_hand(hands[side], time_ns, confidence, lengths, config)
     return view, camera, body if body is not None and body.found.any() else None, hands
 
 
-def _hands(named: dict[str, PoseTrack], camera, time_ns: np.ndarray, config: MotionConfig) -> dict[str, Hand]:
-    sides = [named[f"hand21_{side}"] for side in skeletons.SIDES]
-    seen = [found(track, config) for track in sides]
-    lengths = np.zeros(21)
-    if any(mask.any() for mask in seen):
-        points = [
-            np.full((len(mask), 21, 3), np.nan) if track.p_relative_keypoint is None else track.p_relative_keypoint
-            for track, mask in zip(sides, seen, strict=True)
-        ]
-        lengths = bones.hand_lengths(points, seen, config.person_height_m)
-    out = {}
-    for side, track in zip(skeletons.SIDES, sides, strict=True):
-        confidence = np.nan_to_num(track.confidence).mean(axis=1)
-        out[side] = clean_hand(lift_hand(track, camera, lengths, config), time_ns, confidence, lengths, config)
-    return out
+def _lengths(named: dict[str, PoseTrack], config: MotionConfig) -> np.ndarray:
+    points, seen = [], []
+    for side in skeletons.SIDES:
+        track = named[f"hand21_{side}"]
+        if track.p_relative_keypoint is not None:
+            points.append(track.p_relative_keypoint)
+            seen.append(found(track, config))
+    return bones.hand_lengths(points, seen, config.person_height_m) if any(s.any() for s in seen) else np.zeros(21)
 
 
 def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, view, config) -> HumanMotion:

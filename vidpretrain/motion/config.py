@@ -37,6 +37,7 @@ class MotionConfig:
     min_visibility: float = 0.5
     max_reprojection: float = 0.25  # root mean square, in hand lengths (body: in torso lengths)
     min_depth_ratio: float = 0.55  # hand over body wrist; below it the body is an invention on a large hand
+    max_wrist_apart: float = 0.4  # hand and body wrist across the view, in torso lengths
     hand_rotation_sigma_deg: float = 12.0
     body_rotation_sigma_deg: float = 6.0
     body_wrist_sigma_m: float = 0.07
@@ -48,8 +49,10 @@ class MotionConfig:
     free_gap_s: float = 0.25
     max_gap_frames: int = 10
     max_gap_s: float = 0.5
+    min_hand_run_s: float = 0.2  # shorter sightings, with open gaps around them, are taken for false
     smooth_place_hz: float = 6.0
     smooth_depth_hz: float = 2.0
+    smooth_body_depth_hz: float = 1.0
     smooth_turn_hz: float = 5.0
     smooth_shape_hz: float = 5.0
     # segments
@@ -69,7 +72,14 @@ class MotionConfig:
             raise ValueError(f"height_m is in metres, .5 to 2.5; found {self.height_m}")
         if self.free_gap_frames > self.max_gap_frames:
             raise ValueError(f"free_gap_frames {self.free_gap_frames} exceeds max_gap_frames {self.max_gap_frames}")
-        positive = ("smooth_place_hz", "smooth_depth_hz", "smooth_turn_hz", "smooth_shape_hz", "min_segment_s")
+        positive = (
+            "smooth_place_hz",
+            "smooth_depth_hz",
+            "smooth_body_depth_hz",
+            "smooth_turn_hz",
+            "smooth_shape_hz",
+            "min_segment_s",
+        )
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is positive; found {getattr(self, name)}")

@@ -93,7 +93,11 @@ def clean_hand(
     good = hand.seen & ~clean.outliers(time_ns, calm, hand.seen, config)
     fill = clean.fillable(good, clean.gap_limits(time_ns, config).longest)
     keep = good | fill
+    step_s = clean.frame_step_s(time_ns)
     for start, end in timebase.runs(keep):
+        if (time_ns[end - 1] - time_ns[start]) / timebase.NS_PER_S + step_s < config.min_hand_run_s:
+            keep[start:end], fill[start:end] = False, False
+            continue
         part = slice(start, end)
         times, real = time_ns[part], good[part]
         weight = np.where(real, np.nan_to_num(confidence[part]) ** 2, 0.05)

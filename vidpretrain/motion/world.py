@@ -67,7 +67,7 @@ def _from_above(hands: dict[str, Hand]) -> bool:
     """True where most hands show their back: at work on a table, seen from above; a palm is shown to the camera."""
     seen_back = [back_towards_camera(hands[side].p_camera[hands[side].seen], side) for side in skeletons.SIDES]
     every = np.concatenate(seen_back)
-    return bool(len(every)) and float(every.mean()) > 0.6
+    return bool(len(every)) and float(every.mean()) > 0.9
 
 
 def back_towards_camera(p_camera: Float64[np.ndarray, "t 21 3"], side: str) -> Bool[np.ndarray, " t"]:
@@ -131,13 +131,18 @@ def _pelvis(p_world: np.ndarray, body: Body) -> np.ndarray:
 
 
 def _floor(p_world: np.ndarray, body: Body, height_m: float) -> float:
+    """Height of the floor: under the feet where they are seen often and fit the person, else as for one who stands."""
+    shoulders = float(np.median(p_world[body.found][:, SHOULDERS, 2]))
     feet = [k for side in skeletons.SIDES for k in _FEET[side]]
     above = np.array([_ANKLE_OF_HEIGHT * height_m, 0.01, 0.01] * 2)
     ok = body.seen[:, feet]
-    if ok.any(axis=1).sum() >= 3:
-        lowest = np.where(ok, p_world[:, feet, 2] - above, np.inf).min(axis=1)
-        return float(np.percentile(lowest[np.isfinite(lowest)], 10))
-    return float(np.median(p_world[body.found][:, SHOULDERS, 2]) - _SHOULDER_OF_HEIGHT * height_m)
+    often = ok.any(axis=1)
+    if often.sum() >= 0.2 * body.found.sum():
+        lowest = np.where(ok, p_world[:, feet, 2] - above, np.inf).min(axis=1)[often]
+        floor = float(np.percentile(lowest, 10))
+        if 0.3 * height_m < shoulders - floor < 1.05 * height_m:
+            return floor
+    return shoulders - _SHOULDER_OF_HEIGHT * height_m
 
 
 def root_pose(p_world: Float64[np.ndarray, "t 33 3"], body: Body) -> Float64[np.ndarray, "t 7"]:
