@@ -12,7 +12,7 @@ setup: ## make .venv and install everything (instant when done)
 	@scripts/setup.sh
 
 demo: setup ## the whole path on video rendered on the spot; ends with a report
-	@$(BIN)/vidpretrain demo
+	@$(BIN)/vidpretrain demo $(wildcard configs/demo.yaml)
 
 test: lint ## formatting, lint, types, then every test
 	@$(BIN)/pytest
@@ -29,8 +29,8 @@ format: setup ## let ruff put the files in order
 interop: setup ## open a written data set in lerobot, in an environment of its own
 	@scripts/interop.sh
 
-bench-%: setup ## run benchmarks/bench_NAME.py, for example make bench-video
-	@$(BIN)/python benchmarks/bench_$*.py
+bench-%: setup ## run scripts/bench/NAME.py, for example make bench-retarget
+	@$(BIN)/python scripts/bench/$*.py
 
 constraints: ## write constraints.txt from what .venv holds now
 	@scripts/constraints.sh

@@ -81,6 +81,14 @@ def test_every_verb_reaches_its_function_with_its_configuration(verb, stub, tmp_
     assert "fine" in capfd.readouterr().out
 
 
+def test_doctor_and_robots_work_where_no_configuration_can_be_made(stub, monkeypatch, capfd):
+    monkeypatch.setattr(app, "CONFIG_CLASS", "no.such.module:Config")
+    assert call("doctor") == 0
+    assert call("robots") == 0
+    assert [config for config, _ in stub.calls] == [None, None]
+    assert call("probe") == 1
+
+
 def test_json_is_alone_on_stdout(stub, capfd):
     assert call("probe", "--json") == 0
     captured = capfd.readouterr()

@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 
 from vidpretrain.errors import InputError
-from vidpretrain.report import Chart, Comparison, Curve, Estimate, curves_from_metrics, draw_tracks, jpeg, pair_videos
+from vidpretrain.report import (
+    Chart,
+    Comparison,
+    Curve,
+    Estimate,
+    comparison_from_evaluation,
+    curves_from_metrics,
+    draw_tracks,
+    horizon_chart,
+    jpeg,
+    pair_videos,
+)
 from vidpretrain.report.draw import LEFT, RIGHT
-from vidpretrain.report.read import comparison_from_evaluation
 from vidpretrain.report.svg import interval_chart, line_chart, log_ticks, running_mean, ticks
 from vidpretrain.skeletons import skeleton
 from vidpretrain.types import PoseTrack
@@ -175,11 +185,48 @@ def test_metrics_are_read_and_a_torn_last_line_is_left_out(tmp_path):
     assert curves_from_metrics(tmp_path / "no.jsonl") == ()
 
 
-def test_evaluation_becomes_a_comparison_with_ours_first():
-    table = comparison_from_evaluation(
-        {"policy": "ours", "units": {"g": "rad"}, "groups": {"g": {"hold": 2.0, "ours": {"mean": 1.0, "low": 0.5}}}}
-    )
-    assert table.policies == ("ours", "hold")
-    assert table.cells["g"]["ours"].value == 1.0
-    assert np.isnan(table.cells["g"]["ours"].high)
-    assert table.cells["g"]["hold"].value == 2.0
+EVALUATION = {
+    "schema": 1,
+    "embodiment": "g1",
+    "horizon": 2,
+    "rate_hz": 10.0,
+    "episodes": [20, 21],
+    "groups": {"left_arm": {"width": 7, "unit": "rad"}, "left_hand": {"width": 6, "unit": "fraction"}},
+    "methods": {
+        "policy": {
+            "error": 0.3,
+            "interval": [0.2, 0.4],
+            "native": {"left_arm": 0.04, "left_hand": 0.1},
+            "steps": [0.2, 0.4],
+        },
+        "hold_state": {
+            "error": 0.5,
+            "interval": [0.4, 0.6],
+            "native": {"left_arm": 0.07, "left_hand": 0.05},
+            "steps": [0.3, 0.7],
+        },
+    },
+}
+
+
+def test_evaluation_becomes_a_comparison():
+    table = comparison_from_evaluation(EVALUATION)
+    assert table.policies == ("policy", "hold state")
+    assert table.ours == "policy"
+    assert table.groups == ("all groups", "left_arm", "left_hand")
+    assert table.units["left_hand"] == "fraction"
+    assert table.cells["all groups"]["hold state"] == Estimate(value=0.5, low=0.4, high=0.6)
+    assert table.cells["left_arm"]["policy"].value == 0.04
+    assert "2 episodes of g1" in table.note
+
+
+def test_horizon_chart_is_in_seconds():
+    chart = horizon_chart(EVALUATION)
+    assert [curve.name for curve in chart.curves] == ["policy", "hold state"]
+    assert chart.curves[0].steps == (0.1, 0.2)
+    assert chart.curves[1].values == (0.3, 0.7)
+
+
+def test_an_evaluation_of_another_version_is_refused():
+    with pytest.raises(InputError, match="another version"):
+        comparison_from_evaluation({**EVALUATION, "schema": 2})

@@ -13,7 +13,7 @@ import typer
 
 from vidpretrain import __version__
 from vidpretrain.cli import render
-from vidpretrain.cli.arguments import split
+from vidpretrain.cli.arguments import Arguments, split
 from vidpretrain.cli.output import Output
 from vidpretrain.cli.verbs import CONFIG_CLASS, VERBS, Verb, function_of, resolve
 from vidpretrain.errors import DiskFull, MissingExtra, VidpretrainError
@@ -80,9 +80,7 @@ def run_verb(name: str, words: Sequence[str], *, as_json: bool = False, debug: b
     with Output(as_json=as_json, debug=debug) as output:
         try:
             arguments = split(words, yaml_is_input=VERBS[name].yaml_is_input)
-            from vidpretrain.config import load
-
-            config = load(resolve(CONFIG_CLASS), arguments.config, arguments.overrides)
+            config = _config(arguments, VERBS[name])
             result = function_of(name)(config, arguments.inputs)
             output.result(result)
             return 0 if result.get("ok", True) else 1
@@ -94,6 +92,14 @@ def run_verb(name: str, words: Sequence[str], *, as_json: bool = False, debug: b
             return output.error(_disk_full(error) if error.errno == errno.ENOSPC else error, 1)
         except Exception as error:  # noqa: BLE001 - the last line of defence: a short message instead of a traceback
             return output.error(error, 1)
+
+
+def _config(arguments: Arguments, verb: Verb) -> Any:
+    from vidpretrain.config import load
+
+    if not verb.needs_config and arguments.config is None and not arguments.overrides:
+        return None
+    return load(resolve(CONFIG_CLASS), arguments.config, arguments.overrides)
 
 
 def _missing(error: ModuleNotFoundError) -> Exception:

@@ -16,12 +16,17 @@ CONFIG_CLASS = "vidpretrain.workflow.config:RunConfig"
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """One command: `function` is "module:name", `inputs` says what its paths are."""
+    """One command: `function` is "module:name", `inputs` says what its paths are.
+
+    A verb that does not need a configuration gets None when the user gives none, so that it works on a machine where
+    other rooms do not.
+    """
 
     function: str
     help: str
     inputs: str
     yaml_is_input: bool = False
+    needs_config: bool = True
 
 
 VERBS: dict[str, Verb] = {
@@ -29,6 +34,7 @@ VERBS: dict[str, Verb] = {
         function="vidpretrain.doctor:doctor",
         help="Check what this machine has, and say what to type.",
         inputs="nothing",
+        needs_config=False,
     ),
     "probe": Verb(
         function="vidpretrain.workflow:probe",
@@ -95,6 +101,7 @@ VERBS: dict[str, Verb] = {
         help="List the robots, or show one.",
         inputs="a robot's name or YAML file",
         yaml_is_input=True,
+        needs_config=False,
     ),
 }
 

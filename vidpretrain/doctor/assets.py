@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 from vidpretrain.doctor.row import SETUP, Row, guarded, missing_package
 
-_MODELS = ("hand_landmarker", "pose_landmarker_full")
-
 
 def check_models() -> Iterator[Row]:
     """A row per landmark model; finding one checks its sha256."""
     missing = missing_package("MediaPipe", "mediapipe")
     yield missing or Row(check="MediaPipe", status="ok", found=_version("mediapipe"))
-    for name in _MODELS:
+    from vidpretrain.pose import MODELS
+
+    for name in MODELS:
         yield from guarded(f"model {name}", lambda name=name: [_model(name)])
 
 
 def _model(name: str) -> Row:
     from vidpretrain.pose import find_model
 
-    return Row(check=f"model {name}", status="ok", found=str(find_model(name)))
+    return Row(check=f"model {name}", status="ok", found=str(find_model(name, download=False)))
 
 
 def check_robots() -> Iterator[Row]:

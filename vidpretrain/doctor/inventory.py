@@ -32,12 +32,14 @@ def _all() -> dict[str, Any]:
 
 
 def _summary(robot: Any) -> dict[str, Any]:
+    from vidpretrain.robot import mj_spec
+
     return {
         "dof": int((robot.tree.mimic_source < 0).sum()),
         "columns": len(robot.columns),
         "groups": {group: len(joints) for group, joints in robot.groups.items()},
         "license": robot.license,
-        "found": robot.source,
+        "found": mj_spec(robot).modelfiledir or robot.source,
     }
 
 

@@ -1,7 +1,7 @@
 """One self-contained HTML file per run: what went in, what came out, how good it is, and how to do it again.
 
 Door: `ReportData` and its parts, `write_report`, `draw_tracks`, `pair_videos`, `jpeg`, `curves_from_metrics`,
-`comparison_from_evaluation`.
+`comparison_from_evaluation`, `horizon_chart`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidpretrain.report.data import (
 )
 from vidpretrain.report.draw import draw_tracks
 from vidpretrain.report.media import jpeg, pair_videos
-from vidpretrain.report.read import comparison_from_evaluation, curves_from_metrics
+from vidpretrain.report.read import comparison_from_evaluation, curves_from_metrics, horizon_chart
 from vidpretrain.report.write import write_report
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "jpeg",
     "curves_from_metrics",
     "comparison_from_evaluation",
+    "horizon_chart",
 ]
