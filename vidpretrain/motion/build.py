@@ -13,6 +13,7 @@ from vidpretrain.motion import bones, clean
 from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, found, lift_hand
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import foot_contact, root_pose, world_for
@@ -41,6 +42,7 @@ def build_motion(
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
     if body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
+        body, hands = stand_on_floor(body, hands, world_for(body, view, hands, config), time_ns, config)
     whole = _assemble(clip, time_ns, body, hands, camera, view, config)
     return _segments(whole, config)
 

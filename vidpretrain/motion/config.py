@@ -41,6 +41,7 @@ class MotionConfig:
     hand_rotation_sigma_deg: float = 12.0
     body_rotation_sigma_deg: float = 6.0
     body_wrist_sigma_m: float = 0.07
+    floor_sigma_m: float = 0.05
     # cleaning
     outlier_mads: float = 5.0
     outlier_floor_m_s: float = 1.5
@@ -53,6 +54,7 @@ class MotionConfig:
     smooth_place_hz: float = 6.0
     smooth_depth_hz: float = 2.0
     smooth_body_depth_hz: float = 1.0
+    ground_hz: float = 0.7
     smooth_turn_hz: float = 5.0
     smooth_shape_hz: float = 5.0
     # segments

@@ -44,7 +44,7 @@ def world_for(body: Body | None, view: str, hands: dict[str, Hand], config: Moti
     q = geometry.quat_from_matrix(R)
     p_world = geometry.rotate(q, body.p_camera)
     pelvis = _pelvis(p_world, body)[body.found]
-    floor = _floor(p_world, body, config.person_height_m)
+    floor = _floor(p_world, body, config)
     middle = np.median(pelvis, axis=0)
     return World(geometry.pose(q, np.array([-middle[0], -middle[1], -floor])), source)
 
@@ -130,16 +130,24 @@ def _pelvis(p_world: np.ndarray, body: Body) -> np.ndarray:
     return np.where(hips_ok, p_world[:, HIPS].mean(axis=1), below)
 
 
-def _floor(p_world: np.ndarray, body: Body, height_m: float) -> float:
+def feet_above_floor(
+    p_world: Float64[np.ndarray, "t 33 3"], body: Body, config: MotionConfig
+) -> tuple[Float64[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
+    """(height of the lower foot's sole, NaN where unknown; frames in which it is seen), metres."""
+    feet = [k for side in skeletons.SIDES for k in _FEET[side]]
+    above = np.array([_ANKLE_OF_HEIGHT * config.person_height_m, 0.01, 0.01] * 2)
+    ok = body.seen[:, feet]
+    lowest = np.where(ok, p_world[:, feet, 2] - above, np.inf).min(axis=1)
+    return np.where(ok.any(axis=1), lowest, np.nan), np.asarray(ok.any(axis=1))
+
+
+def _floor(p_world: np.ndarray, body: Body, config: MotionConfig) -> float:
     """Height of the floor: under the feet where they are seen often and fit the person, else as for one who stands."""
     shoulders = float(np.median(p_world[body.found][:, SHOULDERS, 2]))
-    feet = [k for side in skeletons.SIDES for k in _FEET[side]]
-    above = np.array([_ANKLE_OF_HEIGHT * height_m, 0.01, 0.01] * 2)
-    ok = body.seen[:, feet]
-    often = ok.any(axis=1)
-    if often.sum() >= 0.2 * body.found.sum():
-        lowest = np.where(ok, p_world[:, feet, 2] - above, np.inf).min(axis=1)[often]
-        floor = float(np.percentile(lowest, 10))
+    height_m = config.person_height_m
+    lowest, known = feet_above_floor(p_world, body, config)
+    if known.sum() >= 0.2 * body.found.sum():
+        floor = float(np.percentile(lowest[known], 25))
         if 0.3 * height_m < shoulders - floor < 1.05 * height_m:
             return floor
     return shoulders - _SHOULDER_OF_HEIGHT * height_m
