@@ -1,6 +1,7 @@
 """Rendered people with exact truth, a scripted robot, and robots that play motions back (MuJoCo; no torch).
 
-Door: `SimConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`.
+Door: `SimConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`,
+`render_motion`, `render_motion_to_file`, `render_motion_files`, `PlaybackJob`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,33 @@ from vidpretrain.sim.config import SimConfig
 if TYPE_CHECKING:
     from vidpretrain.sim.gl import choose_gl
     from vidpretrain.sim.person import render_people
+    from vidpretrain.sim.playback import PlaybackJob, render_motion, render_motion_files, render_motion_to_file
     from vidpretrain.sim.truth import Truth, load_truth, save_truth
 
 _DOOR = {
     "choose_gl": "gl",
     "render_people": "person",
+    "PlaybackJob": "playback",
+    "render_motion": "playback",
+    "render_motion_files": "playback",
+    "render_motion_to_file": "playback",
     "Truth": "truth",
     "load_truth": "truth",
     "save_truth": "truth",
 }
 
-__all__ = ["SimConfig", "choose_gl", "render_people", "Truth", "load_truth", "save_truth"]
+__all__ = [
+    "SimConfig",
+    "choose_gl",
+    "render_people",
+    "PlaybackJob",
+    "render_motion",
+    "render_motion_to_file",
+    "render_motion_files",
+    "Truth",
+    "load_truth",
+    "save_truth",
+]
 
 
 def __getattr__(name: str) -> Any:

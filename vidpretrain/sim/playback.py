@@ -1,0 +1,166 @@
+"""A robot playing a motion, as pictures and as H.264 files: what a report shows beside the person.
+
+In a process that uses torch, call `render_motion_files`: it renders in worker processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vidpretrain import geometry
+from vidpretrain.errors import ConfigError, InputError
+from vidpretrain.robot import Robot, load_robot
+from vidpretrain.types import RobotMotion
+
+PlaybackCamera = Literal["front", "match"]
+_BACKGROUND, _FLOOR, _FLOOR2 = (0.93, 0.94, 0.95), (0.83, 0.85, 0.87), (0.79, 0.81, 0.83)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaybackJob:
+    """One clip to render: arguments of `render_motion_to_file`."""
+
+    motion: RobotMotion
+    robot: str
+    out_mp4: str
+    size_px: tuple[int, int] = (480, 480)
+    camera: PlaybackCamera = "front"
+    fov_x_rad: float | None = None
+
+
+def render_motion(
+    robot: str | Path | Robot,
+    motion: RobotMotion,
+    size_px: tuple[int, int] = (480, 480),
+    camera: PlaybackCamera = "front",
+    fov_x_rad: float | None = None,
+) -> Iterator[np.ndarray]:
+    """Pictures (h w 3) uint8, one per row of the motion, `size_px` is (width, height).
+
+    "front" looks at the robot from in front, a little from its left: the upper body, or all of it for a whole-body
+    motion. "match" looks through the person's camera, `motion.T_base_camera`, with `fov_x_rad` (the robot's own
+    camera's where None). For worker processes: this makes an OpenGL context.
+
+    Raises:
+        ConfigError: no such camera.
+        InputError: the motion belongs to another robot.
+        MissingAsset: the robot's files or an off-screen OpenGL are missing.
+    """
+    from vidpretrain.sim.gl import Renderer, choose_gl
+    from vidpretrain.sim.robot_model import base_address, joint_addresses
+
+    if camera not in ("front", "match"):
+        raise ConfigError("no such camera", asked=camera, valid="front, match")
+    choose_gl()
+    import mujoco
+
+    robot = robot if isinstance(robot, Robot) else load_robot(robot)
+    if motion.joint_names != robot.tree.joint_names:
+        raise InputError(
+            "the motion belongs to another robot", asked=robot.name, found=motion.robot_name, valid=robot.name
+        )
+    model = _scene(robot, fov_x_rad or robot.expected_fov_x_rad, size_px)
+    data = mujoco.MjData(model)
+    base, joints = base_address(model), joint_addresses(model, motion.joint_names)
+    holder = int(model.body("camera_match").mocapid[0])
+    view: str | mujoco.MjvCamera = "match" if camera == "match" else _front(robot, motion)
+    T_camera = geometry.compose(motion.T_world_base, motion.T_base_camera)
+    with Renderer(model, *size_px) as renderer:
+        for t in range(len(motion.time_ns)):
+            data.qpos[base : base + 3] = motion.T_world_base[t, 4:]
+            data.qpos[base + 3 : base + 7] = motion.T_world_base[t, :4]
+            data.qpos[joints] = motion.joint_pos[t]
+            if np.isfinite(T_camera[t]).all():
+                data.mocap_quat[holder], data.mocap_pos[holder] = T_camera[t, :4], T_camera[t, 4:]
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_camlight(model, data)
+            yield renderer.render(data, view)[0]
+
+
+def render_motion_to_file(
+    motion: RobotMotion,
+    robot: str | Path | Robot,
+    out_mp4: Path | str,
+    size_px: tuple[int, int] = (480, 480),
+    camera: PlaybackCamera = "front",
+    fov_x_rad: float | None = None,
+) -> Path:
+    """The H.264 file of `render_motion` at the motion's rate; written aside and renamed. For worker processes.
+
+    Raises:
+        What `render_motion` and `video.H264Writer` raise.
+    """
+    from vidpretrain.video import H264Writer
+
+    with H264Writer(out_mp4, *size_px, motion.rate_hz, crf=23) as writer:
+        for frame in render_motion(robot, motion, size_px, camera, fov_x_rad):
+            writer.write(frame)
+    return Path(out_mp4)
+
+
+def render_motion_files(jobs: Sequence[PlaybackJob], workers: int = 2) -> list[Path]:
+    """The files of the jobs, in order, rendered by `workers` new processes that never import torch.
+
+    Raises:
+        What `render_motion_to_file` raises.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from vidpretrain.sim.gl import choose_gl
+
+    if not jobs:
+        return []
+    choose_gl()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=min(workers, len(jobs)), mp_context=spawn) as pool:
+        return list(pool.map(_run, jobs))
+
+
+def _run(job: PlaybackJob) -> Path:
+    return render_motion_to_file(job.motion, job.robot, job.out_mp4, job.size_px, job.camera, job.fov_x_rad)
+
+
+def _scene(robot: Robot, fov_x_rad: float, size_px: tuple[int, int]):
+    """The robot on a pale floor in front of a pale background, with a camera that can be put anywhere."""
+    import mujoco
+
+    from vidpretrain.sim.robot_model import add_material, light_up, visual_spec
+
+    spec = visual_spec(robot)
+    spec.stat.extent, spec.visual.map.znear, spec.visual.map.zfar = 2.0, 0.01, 20.0
+    light_up(spec)
+    add_material(spec, "playback_floor", _FLOOR, _FLOOR2, 10)
+    spec.worldbody.add_geom(
+        name="playback_floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[6, 6, 0.1], material="playback_floor"
+    )
+    spec.worldbody.add_geom(  # a dome instead of the black sky
+        type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.02, 30, 20], pos=[-7, 0, 0], rgba=[*_BACKGROUND, 1]
+    )
+    for pos, size in (((7, 0, 0), (0.02, 30, 20)), ((0, -7, 0), (30, 0.02, 20)), ((0, 7, 0), (30, 0.02, 20))):
+        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=pos, rgba=[*_BACKGROUND, 1])
+    width, height = size_px
+    fovy = np.rad2deg(2 * np.arctan(np.tan(fov_x_rad / 2) * height / width))
+    holder = spec.worldbody.add_body(name="camera_match", mocap=True, pos=[1.5, 0, 1.0], quat=[0.5, -0.5, -0.5, 0.5])
+    holder.add_camera(name="match", fovy=float(fovy), quat=[0.0, 1.0, 0.0, 0.0])
+    return spec.compile()
+
+
+def _front(robot: Robot, motion: RobotMotion):
+    """A free camera before the robot, turned with its mean heading."""
+    import mujoco
+
+    base = motion.T_world_base[0]
+    forward = geometry.rotate(base[:4], np.array([1.0, 0.0, 0.0]))
+    view = mujoco.MjvCamera()
+    whole = bool(motion.whole_body)
+    view.lookat = base[4:] + np.array([0.0, 0.0, -0.08 if whole else 0.17]) + (0.0 if whole else 0.12) * forward
+    view.distance = 2.4 if whole else 1.45
+    view.azimuth = float(np.rad2deg(np.arctan2(forward[1], forward[0]))) + 180.0 + 22.0
+    view.elevation = -8.0 if whole else -14.0
+    return view
