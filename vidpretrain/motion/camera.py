@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from vidpretrain import geometry
-from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.config import DISTORTION_LENGTHS, MotionConfig
 from vidpretrain.types import Camera, Clip
 
 _DIAGONAL_35MM = float(np.hypot(36.0, 24.0))
@@ -34,25 +34,29 @@ def camera_for(
 ) -> Camera:
     """Camera of a clip without a pose; `intrinsics_from` says whether it was given, read or assumed.
 
-    Order: `config.K`, `config.fov_x_deg`, `config.fov_diagonal_deg`; then metadata `K` (9 numbers, pixels of the
-    upright picture), `fov_x_deg` (degrees) or a focal length in 35 mm terms; then the diagonal field of view assumed
+    The first of these that is there: `config.K`, `config.fov_x_deg`, `config.fov_diagonal_deg`; `K` in the metadata (9
+    numbers, pixels of the upright picture, with its `distortion`: a calibration beside the video, so it counts as
+    given); `fov_x_deg` (degrees) or a focal length in 35 mm terms in the metadata; the diagonal field of view assumed
     for the view. Metadata that does not parse or is out of any lens's range is passed over.
     """
     source: Literal["given", "metadata", "assumed"] = "given"
+    metadata, distortion = metadata or {}, config.distortion
     if config.K is not None:
         K = np.asarray(config.K, dtype=float).reshape(3, 3)
     elif config.fov_x_deg is not None:
         K = _pinhole(clip, _focal(clip.width_px, config.fov_x_deg))
     elif config.fov_diagonal_deg is not None:
         K = _pinhole(clip, _focal(_diagonal_px(clip), config.fov_diagonal_deg))
-    elif (found := _from_metadata(clip, metadata or {})) is not None:
-        K, source = found, "metadata"
+    elif (calibrated := _matrix(metadata)) is not None:
+        K, distortion = calibrated, distortion or _coefficients(metadata)
+    elif (focal := _focal_from(clip, metadata)) is not None:
+        K, source = _pinhole(clip, focal), "metadata"
     else:
         angle = config.assumed_fov_diagonal_ego_deg if view == "ego" else config.assumed_fov_diagonal_third_deg
         K, source = _pinhole(clip, _focal(_diagonal_px(clip), angle)), "assumed"
     return Camera(
         K=K,
-        distortion=np.asarray(config.distortion or (0.0,) * 5, dtype=float),
+        distortion=np.asarray(distortion or (0.0,) * 5, dtype=float),
         width_px=clip.width_px,
         height_px=clip.height_px,
         intrinsics_from=source,
@@ -71,19 +75,27 @@ def _pinhole(clip: Clip, focal_px: float) -> np.ndarray:
     return np.array([[focal_px, 0, clip.width_px / 2], [0, focal_px, clip.height_px / 2], [0, 0, 1.0]])
 
 
-def _from_metadata(clip: Clip, metadata: Mapping[str, Any]) -> np.ndarray | None:
+def _matrix(metadata: Mapping[str, Any]) -> np.ndarray | None:
     K = metadata.get("K")
-    if K is not None and np.size(K) == 9:
-        K = np.asarray(K, dtype=float).reshape(3, 3)
-        if np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0:
-            return K
+    if K is None or np.size(K) != 9:
+        return None
+    K = np.asarray(K, dtype=float).reshape(3, 3)
+    return K if np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 else None
+
+
+def _coefficients(metadata: Mapping[str, Any]) -> tuple[float, ...]:
+    found = np.asarray(metadata.get("distortion", ()), dtype=float).reshape(-1)
+    return tuple(found.tolist()) if len(found) in DISTORTION_LENGTHS and np.isfinite(found).all() else ()
+
+
+def _focal_from(clip: Clip, metadata: Mapping[str, Any]) -> float | None:
     fov = _number(metadata.get("fov_x_deg"))
     if fov is not None and 5 <= fov <= 170:
-        return _pinhole(clip, _focal(clip.width_px, fov))
+        return _focal(clip.width_px, fov)
     for key in _FOCAL_35MM_KEYS:
         focal = _number(metadata.get(key))
         if focal is not None and 5 <= focal <= 500:  # a 35 mm equivalent compares diagonals (CIPA DCG-001)
-            return _pinhole(clip, focal * _diagonal_px(clip) / _DIAGONAL_35MM)
+            return focal * _diagonal_px(clip) / _DIAGONAL_35MM
     return None
 
 

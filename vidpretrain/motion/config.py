@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes
+
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
@@ -64,7 +66,7 @@ class MotionConfig:
     def __post_init__(self) -> None:
         if self.K is not None and len(self.K) != 9:
             raise ValueError(f"K has 9 numbers, row by row; found {len(self.K)}")
-        if len(self.distortion) not in (0, 4, 5, 8, 12, 14):
+        if len(self.distortion) not in DISTORTION_LENGTHS:
             raise ValueError(f"distortion has 4, 5, 8, 12 or 14 coefficients; found {len(self.distortion)}")
         for name in ("fov_x_deg", "fov_diagonal_deg", "assumed_fov_diagonal_third_deg", "assumed_fov_diagonal_ego_deg"):
             value = getattr(self, name)
