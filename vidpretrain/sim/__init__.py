@@ -1,7 +1,8 @@
 """Rendered people with exact truth, a scripted robot, and robots that play motions back (MuJoCo; no torch).
 
 Door: `SimConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`,
-`render_motion`, `render_motion_to_file`, `render_motion_files`, `PlaybackJob`.
+`render_motion`, `render_motion_to_file`, `render_motion_files`, `PlaybackJob`,
+`label_errors`, `pooled_errors`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from vidpretrain.sim.config import SimConfig
 
 if TYPE_CHECKING:
     from vidpretrain.sim.gl import choose_gl
+    from vidpretrain.sim.label_error import label_errors, pooled_errors
     from vidpretrain.sim.person import render_people
     from vidpretrain.sim.playback import PlaybackJob, render_motion, render_motion_files, render_motion_to_file
     from vidpretrain.sim.truth import Truth, load_truth, save_truth
@@ -24,6 +26,8 @@ _DOOR = {
     "render_motion": "playback",
     "render_motion_files": "playback",
     "render_motion_to_file": "playback",
+    "label_errors": "label_error",
+    "pooled_errors": "label_error",
     "Truth": "truth",
     "load_truth": "truth",
     "save_truth": "truth",
@@ -40,6 +44,8 @@ __all__ = [
     "Truth",
     "load_truth",
     "save_truth",
+    "label_errors",
+    "pooled_errors",
 ]
 
 

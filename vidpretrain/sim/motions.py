@@ -146,8 +146,8 @@ class Planner:
 
     def _times(self, duration_s: float, *shares: float) -> np.ndarray:
         """End times of phases with these shares of the clip, each made up to 12 % longer or shorter."""
-        shares = np.array(shares) * self.rng.uniform(0.88, 1.12, len(shares))
-        return np.cumsum(shares) / max(shares.sum(), 1.0) * duration_s
+        drawn = np.array(shares) * self.rng.uniform(0.88, 1.12, len(shares))
+        return np.cumsum(drawn) / max(drawn.sum(), 1.0) * duration_s
 
     def _approach(self, side: str, q: np.ndarray, p_object: np.ndarray, centre: np.ndarray) -> np.ndarray:
         """Wrist just before the grasp: the palm beside the object, not through it."""

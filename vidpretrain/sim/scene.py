@@ -14,6 +14,7 @@ from vidpretrain.sim.motions import OBJECTS
 if TYPE_CHECKING:
     import mujoco
 
+Colour = tuple[float, float, float]
 CAMERAS = ("head", "chest", "front")
 _SKIN = ((0.80, 0.59, 0.47), (0.76, 0.54, 0.41), (0.84, 0.63, 0.53), (0.55, 0.36, 0.26), (0.65, 0.45, 0.33))
 _SHIRT = ((0.16, 0.30, 0.52), (0.55, 0.13, 0.15), (0.18, 0.40, 0.28), (0.80, 0.80, 0.78), (0.28, 0.28, 0.32))
@@ -30,11 +31,11 @@ _HEAD_FOVY_DEG, _CHEST_FOVY_DEG, _FRONT_FOVY_DEG = 72.0, 84.0, 42.0
 class Look:
     """Colours and furniture, drawn by seed."""
 
-    colours: dict[str, tuple[float, float, float]]
-    wall: tuple[float, float, float]
-    floor: tuple[float, float, float]
-    table: tuple[float, float, float]
-    thing: tuple[float, float, float]
+    colours: dict[str, Colour]
+    wall: Colour
+    floor: Colour
+    table: Colour
+    thing: Colour
     light: float
     front_azimuth_rad: float
 
@@ -42,8 +43,8 @@ class Look:
 def draw_look(rng: np.random.Generator) -> Look:
     """A look by seed."""
 
-    def pick(table):
-        return tuple(float(c) for c in table[rng.integers(len(table))])
+    def pick(table: tuple[Colour, ...]) -> Colour:
+        return table[rng.integers(len(table))]
 
     skin, hair = pick(_SKIN), pick(_HAIR)
     colours = {
@@ -57,7 +58,8 @@ def draw_look(rng: np.random.Generator) -> Look:
         "shoes": (0.12, 0.11, 0.11),
     }
     wall, table = pick(_WALL), pick(_TABLE)
-    floor = tuple(float(c) for c in np.array(pick(_TABLE)) * 0.55 + 0.15)
+    red, green, blue = pick(_TABLE)
+    floor = (0.55 * red + 0.15, 0.55 * green + 0.15, 0.55 * blue + 0.15)
     return Look(
         colours, wall, floor, table, pick(_OBJECT), float(rng.uniform(0.85, 1.1)), float(rng.uniform(-0.45, 0.45))
     )

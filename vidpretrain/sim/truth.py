@@ -1,4 +1,4 @@
-"""Exact truth of a rendered clip, and how far extracted labels are from it."""
+"""Exact truth of a rendered clip."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -40,7 +41,8 @@ def save_truth(path: Path | str, truth: Truth) -> None:
     """Write the truth as npz, aside and renamed."""
     path = Path(path)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp.npz")
-    np.savez_compressed(beside, **{f.name: np.asarray(getattr(truth, f.name)) for f in dataclasses.fields(truth)})
+    values: dict[str, Any] = {f.name: np.asarray(getattr(truth, f.name)) for f in dataclasses.fields(truth)}
+    np.savez_compressed(beside, **values)
     beside.replace(path)
 
 
