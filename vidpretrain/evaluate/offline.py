@@ -76,7 +76,7 @@ def _places(rows: Rows, which: Array, episodes: Sequence[int]) -> Array:
 
 def _open(cache: TrainingCache, episodes: Sequence[int], horizon: int, history: Sequence[int]) -> Rows:
     """Rows with every group relative: an entry counts for all methods only where the state is known, too."""
-    everything = dict.fromkeys(("joint", "hand", "wrist_pose", "fingertips", "base"), "relative")
+    everything: dict[str, str] = {group.quantity: "relative" for group in cache.spec.groups}
     return open_rows(cache, history=history, episodes=episodes, horizon=horizon, representation=everything)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 TIME_MIN, TIME_MAX = 0.001, 0.999
+ACTION_STD = 0.4  # of normalised actions: their 1 % and 99 % quantiles lie at -1 and 1
 
 
 def sample_time(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -24,6 +25,17 @@ def interpolate(action: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Te
     """(x_t, velocity) for actions and noise (*b h d) and times (*b)."""
     t = time[..., None, None]
     return t * noise + (1 - t) * action, noise - action
+
+
+def precondition(time: Tensor) -> tuple[Tensor, Tensor]:
+    """(skip, scale) for times (*b): the velocity is skip * x_t + scale * network, the network's target of unit size.
+
+    For actions of N(0, s^2) and nothing else known, the best guess of the velocity is skip * x_t, and its error has
+    the deviation `scale` (Karras et al., arXiv 2206.00364, section 5, written for this path). So the network starts
+    at that guess and need not learn to pass the noise through.
+    """
+    variance = time.square() + (1 - time).square() * ACTION_STD**2
+    return (time - (1 - time) * ACTION_STD**2) / variance, ACTION_STD / variance.sqrt()
 
 
 def euler(velocity: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:

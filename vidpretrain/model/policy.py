@@ -6,7 +6,7 @@ Letters: B batch, H horizon, S slots, D width, P pictures' pixels, K flow draws 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +136,8 @@ class VidPolicy(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, EmbodimentLinear):
             nn.init.trunc_normal_(module.weight, std=module.weight.shape[1] ** -0.5)
             nn.init.zeros_(module.bias)
@@ -174,7 +175,7 @@ class VidPolicy(PreTrainedModel):
         for block in self.trunk:
             x = block(x)
         x = self.trunk_norm(x)
-        return [block.cross.memory(x) for block in self.decoder]
+        return [cast(DecoderBlock, block).cross.memory(x) for block in self.decoder]
 
     def _state(self, layer: nn.Module, value: Tensor, known: Tensor, embodiment: Tensor, unknown: Tensor) -> Tensor:
         """Tokens (B T D) of states (B T S); a state of which nothing is known becomes the learned `unknown`."""
@@ -190,7 +191,9 @@ class VidPolicy(PreTrainedModel):
         token = token + self.time_mlp(time_embedding(time, width))[:, None]
         for block, keys_values in zip(self.decoder, memory, strict=True):
             token = block(token, keys_values)
-        return self.action_out(self.decoder_norm(token), embodiment) * slot_mask[:, None]
+        skip, scale = flow.precondition(time)
+        network = self.action_out(self.decoder_norm(token), embodiment)
+        return (skip[:, None, None] * x + scale[:, None, None] * network) * slot_mask[:, None]
 
     def forward(
         self,
@@ -207,7 +210,9 @@ class VidPolicy(PreTrainedModel):
         noise: Tensor,
         time: Tensor,
     ) -> VidPolicyOutput:
-        """Weighted mean squared error of the flow's velocity. Computed here, where accelerate's wrappers see it.
+        """Weighted mean squared error of the flow's velocity, about 1 for a network that knows nothing.
+
+        Computed here, where accelerate's wrappers see it.
 
         Args:
             images: (B P P 3) uint8.
@@ -226,7 +231,8 @@ class VidPolicy(PreTrainedModel):
         mask, who = slot_mask.repeat_interleave(draws, 0), embodiment.repeat_interleave(draws, 0)
         predicted = self.velocity(memory, x.flatten(0, 1), time.flatten(), mask, who)
         weights = weight.repeat_interleave(draws, 0)
-        error = (predicted.float() - target.flatten(0, 1).float()).square() * weights
+        scale = flow.precondition(time.flatten())[1][:, None, None]
+        error = ((predicted.float() - target.flatten(0, 1).float()) / scale).square() * weights
         slot_error, slot_weight = error.sum((0, 1)), weights.sum((0, 1))
         loss = slot_error.sum() / slot_weight.sum().clamp_min(1e-6)
         return VidPolicyOutput(loss=loss, slot_error=slot_error.detach(), slot_weight=slot_weight.detach())

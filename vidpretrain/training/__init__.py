@@ -8,21 +8,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vidpretrain.training.config import TrainConfig
+from vidpretrain.training.job import PredictJob, TrainJob
 
 if TYPE_CHECKING:
     from vidpretrain.training.loop import finetune, pretrain
     from vidpretrain.training.policy import Policy
-    from vidpretrain.training.predict import PredictRow, predict, predict_rows
+    from vidpretrain.training.prediction import PredictRow, predict, predict_rows
 
-__all__ = ["TrainConfig", "pretrain", "finetune", "Policy", "predict", "predict_rows", "PredictRow"]
+__all__ = [
+    "TrainConfig",
+    "TrainJob",
+    "PredictJob",
+    "pretrain",
+    "finetune",
+    "Policy",
+    "predict",
+    "predict_rows",
+    "PredictRow",
+]
 
 _WHERE = {
     "pretrain": "loop",
     "finetune": "loop",
     "Policy": "policy",
-    "predict": "predict",
-    "predict_rows": "predict",
-    "PredictRow": "predict",
+    "predict": "prediction",
+    "predict_rows": "prediction",
+    "PredictRow": "prediction",
 }
 
 

@@ -73,12 +73,16 @@ def augment(images: Array, shift: Array, gain: Array, offset: Array) -> Array:
     return out
 
 
-def slotted(sample: Sample, paired: Paired, layout: SlotLayout, embodiment: int) -> dict[str, Array]:
+def slotted(
+    sample: Sample, paired: Paired, layout: SlotLayout, embodiment: int, offsets: tuple[int, ...]
+) -> dict[str, Array]:
     """Normalised values of a sample in slots, as arrays named like the arguments of `VidPolicy.forward`."""
     spec = paired.spec
     count = len(sample.state)
     action = paired.forward(sample.state, sample.action)[1]
-    arrays = inputs(sample.images, sample.state, sample.state_known, sample.history, sample.history_known, paired)
+    arrays = inputs(
+        sample.images, sample.state, sample.state_known, sample.history, sample.history_known, paired, offsets
+    )
     return {
         **{name: layout.scatter(value, spec) if name in _SLOTS else value for name, value in arrays.items()},
         "embodiment": np.full(count, embodiment, dtype=np.int64),
@@ -93,11 +97,25 @@ _SLOTS = ("state", "state_known", "history", "history_known")
 
 
 def inputs(
-    images: Array, state: Array, state_known: Array, history: Array, history_known: Array, paired: Paired
+    images: Array,
+    state: Array,
+    state_known: Array,
+    history: Array,
+    history_known: Array,
+    paired: Paired,
+    offsets: tuple[int, ...],
 ) -> dict[str, Array]:
-    """What the policy sees in the embodiment's columns: the state normalised, the history as motion relative to it."""
+    """What the policy sees in the embodiment's columns: the state normalised, the history as motion up to it.
+
+    The motion from a state `k` rows ago is scaled by horizon / k, so that steady motion has the size of actions.
+    """
     known = state_known & np.isfinite(state)
-    _, past = paired.forward(state, history)
+    free = dataclasses.replace(paired, normalizer=dataclasses.replace(paired.normalizer, clip=None))
+    still = free.forward(state, state[:, None])[1]
+    scale = paired.spec.horizon / np.abs(np.asarray(offsets, dtype=np.float32))[:, None]
+    past = (free.forward(state, history)[1] - still) * scale
+    if paired.normalizer.clip is not None:
+        past = np.clip(past, -paired.normalizer.clip, paired.normalizer.clip)
     past_known = history_known & known[:, None] & np.isfinite(past)
     return {
         "images": images,
@@ -130,7 +148,7 @@ def collate(
         local = mine[(mine >= offset) & (mine < offset + len(which))] - offset
         if len(local):
             sample = rows[cache].sample(which[local])
-            arrays.append(slotted(sample, paired[cache], layout, ids[cache]))
+            arrays.append(slotted(sample, paired[cache], layout, ids[cache], rows[cache].history))
         offset += len(which)
     batch = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
     mine_draws = draws.take(mine)

@@ -26,7 +26,7 @@ from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.ema import Ema
 from vidpretrain.training.metrics import Metrics
 from vidpretrain.training.optimizer import learning_rate, make_optimizer
-from vidpretrain.training.policy import Policy
+from vidpretrain.training.policy import Policy, quiet_transformers
 from vidpretrain.training.sampler import Mixture
 from vidpretrain.training.validate import validate
 
@@ -184,7 +184,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.bare)
-        return loss, float(norm), out.slot_error, out.slot_weight
+        return loss, float(norm if norm is not None else 0.0), out.slot_error, out.slot_weight
 
     def _stop_at_nan(self, step: int, batch: dict[str, Tensor], loss: float) -> None:
         path = self.out / f"bad_batch_rank{self.accelerator.process_index}.npz"
@@ -251,7 +251,7 @@ class Trainer:
             "train": {f.name: str(getattr(self.config, f.name)) for f in dataclasses.fields(self.config)},
         }
         if self.accelerator.is_main_process:
-            with self.ema.applied(self.bare), disk_guard(self.out):
+            with self.ema.applied(self.bare), disk_guard(self.out), quiet_transformers():
                 self.bare.save_pretrained(self.out / "model.tmp")
             checkpoint.replace_folder(self.out / "model.tmp", self.out / "model")
             checkpoint.write_json(self.out / "train.json", summary)

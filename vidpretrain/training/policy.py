@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from vidpretrain.errors import CheckpointError, InputError
@@ -33,7 +37,9 @@ class Policy:
         Raises:
             CheckpointError: no checkpoint there, an incomplete one, or one of another kind.
         """
-        return cls(load_model(folder).to(device))
+        model = load_model(folder)
+        model.to(torch.device(device))  # type: ignore[arg-type]
+        return cls(model)
 
     @property
     def embodiments(self) -> list[str]:
@@ -89,7 +95,7 @@ class Policy:
                 "history does not fit", found=past.shape, valid=(count, len(self.history), paired.spec.width)
             )
         known = np.isfinite(past) if history_known is None else history_known & np.isfinite(past)
-        arrays = inputs(images, state, np.isfinite(state), past, known, paired)
+        arrays = inputs(images, state, np.isfinite(state), past, known, paired, self.history)
         for name in ("state", "state_known", "history", "history_known"):
             arrays[name] = self.layout.scatter(arrays[name], paired.spec)
         arrays["embodiment"] = np.full(count, row, dtype=np.int64)
@@ -123,10 +129,23 @@ def _checked(images: Array, state: Array, spec: ActionSpec) -> tuple[Array, Arra
     return images, state
 
 
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars of transformers inside the block: a small file needs none."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load_model(folder: Path | str) -> VidPolicy:
     """The model with its weights; see `Policy.load`."""
     from safetensors import SafetensorError
-    from transformers.utils import logging
 
     given = Path(folder)
     path = given / "model" if (given / "model" / "config.json").is_file() else given
@@ -138,15 +157,12 @@ def load_model(folder: Path | str) -> VidPolicy:
             found=found,
             valid="a folder with config.json, model.safetensors",
         )
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        model, info = VidPolicy.from_pretrained(path, output_loading_info=True, use_safetensors=True)
-    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        with quiet_transformers():
+            loaded: Any = VidPolicy.from_pretrained(path, output_loading_info=True, use_safetensors=True)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"the checkpoint cannot be read: {error}", asked=path) from None
-    finally:
-        if bars:
-            logging.enable_progress_bar()
+    model, info = loaded
     wrong = {name: sorted(info[name]) for name in ("missing_keys", "unexpected_keys") if info[name]}
     if wrong:
         raise CheckpointError("the checkpoint does not fit its own configuration", asked=path, found=wrong)
