@@ -333,3 +333,38 @@ def test_fast_enough():
     start = time.perf_counter()
     build(filmed)
     assert (time.perf_counter() - start) / 120 < 0.003
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.filterwarnings("error")
+def test_broken_tracks_never_reach_the_motion(seed):
+    """NaN, infinite, empty and jumping frames at random: no exception, no warning, nothing but NaN under the mask."""
+    rng = np.random.default_rng(seed)
+    filmed = third_person(seconds=np.arange(60) / 30, seed=seed)
+    for index in (LEFT, RIGHT, BODY):
+        track = filmed.tracks[index]
+        image, confidence = track.p_image_keypoint.copy(), track.confidence.copy()
+        relative = np.array(track.p_relative_keypoint)
+        image[rng.random(60) < 0.1] = np.nan
+        relative[rng.random(60) < 0.1] = np.inf
+        relative[rng.random(60) < 0.1] = 0.0
+        confidence[rng.random(60) < 0.1] = np.nan
+        image[rng.random(60) < 0.1] += rng.normal(0, 300, 2)
+        filmed = with_track(filmed, index, p_image_keypoint=image, p_relative_keypoint=relative, confidence=confidence)
+    result = build_motion(filmed.tracks, filmed.clip, CONFIG)
+    if isinstance(result, Reject):
+        assert result.reason in (Reason.HANDS_TOO_RARE, Reason.NO_USABLE_SEGMENT)
+        return
+    for motion in result:
+        assert np.isfinite(motion.p_world_keypoint[motion.valid]).all()
+        assert np.isfinite(motion.sigma_m[motion.valid]).all()
+        assert np.isnan(motion.p_world_keypoint[~motion.valid]).all()
+        assert np.abs(motion.p_world_keypoint[motion.valid]).max() < 5
+
+
+def test_tracks_without_relative_points_are_rejected():
+    filmed = egocentric()
+    for index in (LEFT, RIGHT):
+        track = dataclasses.replace(filmed.tracks[index], p_relative_keypoint=None)
+        filmed = dataclasses.replace(filmed, tracks=(*filmed.tracks[:index], track, *filmed.tracks[index + 1 :]))
+    assert isinstance(build_motion(filmed.tracks, filmed.clip, CONFIG), Reject)

@@ -30,7 +30,7 @@ def test_intrinsics_say_where_they_come_from():
     ego = camera_for(CLIP, MotionConfig(), None, "ego")
     assert third.intrinsics_from == ego.intrinsics_from == "assumed"
     assert ego.fov_x_rad > third.fov_x_rad
-    K = (800.0, 0, 600, 0, 810.0, 350, 0, 0, 1)
+    K = (800.0, 0.0, 600.0, 0.0, 810.0, 350.0, 0.0, 0.0, 1.0)
     assert camera_for(CLIP, MotionConfig(K=K)).K.tolist() == [[800, 0, 600], [0, 810, 350], [0, 0, 1]]
 
 

@@ -44,7 +44,7 @@ def camera_for(
     if config.K is not None:
         K = np.asarray(config.K, dtype=float).reshape(3, 3)
     elif config.fov_x_deg is not None:
-        K = _pinhole(clip, _focal(clip.width_px, config.fov_x_deg))
+        K = _pinhole(clip, _focal(float(clip.width_px), config.fov_x_deg))
     elif config.fov_diagonal_deg is not None:
         K = _pinhole(clip, _focal(_diagonal_px(clip), config.fov_diagonal_deg))
     elif (calibrated := _matrix(metadata)) is not None:
@@ -91,7 +91,7 @@ def _coefficients(metadata: Mapping[str, Any]) -> tuple[float, ...]:
 def _focal_from(clip: Clip, metadata: Mapping[str, Any]) -> float | None:
     fov = _number(metadata.get("fov_x_deg"))
     if fov is not None and 5 <= fov <= 170:
-        return _focal(clip.width_px, fov)
+        return _focal(float(clip.width_px), fov)
     for key in _FOCAL_35MM_KEYS:
         focal = _number(metadata.get(key))
         if focal is not None and 5 <= focal <= 500:  # a 35 mm equivalent compares diagonals (CIPA DCG-001)

@@ -45,7 +45,9 @@ def found(track: PoseTrack, config: MotionConfig) -> Bool[np.ndarray, " t"]:
     finite = np.asarray(np.isfinite(track.p_image_keypoint).all((1, 2)))
     if track.p_relative_keypoint is None:
         return np.zeros(len(finite), dtype=bool)
-    finite &= np.isfinite(track.p_relative_keypoint).all((1, 2))
+    relative = track.p_relative_keypoint
+    finite &= np.isfinite(relative).all((1, 2))
+    finite &= (relative[:, 9] != relative[:, 0]).any(axis=1)  # a point is no hand
     return finite & (np.nan_to_num(track.confidence).mean(axis=1) >= config.min_hand_confidence)
 
 
