@@ -37,7 +37,7 @@ def build_spec(file: RobotFile, beside: Path | None):
     if not any(int(joint.type) == 0 for joint in base.joints):  # 0 is mjJNT_FREE
         base.add_freejoint(name=FREE_JOINT)
     taken = {site.name for site in spec.sites}
-    for name, frame in file.sites.items():
+    for name, frame in file.frames.items():
         T = frame.T_body_frame
         if name in taken:  # the model's own site gives way: the YAML's frame is the one that is documented
             spec.delete(spec.site(name))

@@ -9,7 +9,7 @@
     sites: {left_wrist: {body: ..., pos: [...], x: [...], z: [...]}}
     groups: {left_arm: [joint, ...]}
     home: {joint: rad}
-    max_speed: {group or joint: rad/s}                  # later lines win
+    max_speed: {group or joint: rad/s}                  # a joint's own line wins
     max_torque: {group or joint: N m}                   # default: the model's actuatorfrcrange
     columns: [{group: left_arm}, {group: left_hand, fractions: [{name: ..., joint: ..., closed: rad, open: rad}]}]
     camera: {body: torso_link, pos: [...], x: [...], z: [...], fov_x_deg: 55}
@@ -118,3 +118,8 @@ class RobotFile:
     hands: tuple[HandFile, ...] = ()
     remove_meshes: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> dict[str, FrameFile]:
+        """All sites by name, the head camera's frame among them."""
+        return {"head_camera": self.camera, **self.sites}

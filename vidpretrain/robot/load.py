@@ -59,17 +59,13 @@ class _Request:
 
 @lru_cache(maxsize=16)
 def _assemble(request: _Request, file_digest: str) -> Robot:
-    from vidpretrain.robot.build import body, build_spec
+    from vidpretrain.robot.build import build_spec
     from vidpretrain.robot.extract import extract_tree, light_model
 
     file = request.file
     spec = build_spec(file, request.beside)
-    T = file.camera.T_body_frame
-    if "head_camera" not in file.sites:
-        body(spec, file.camera.body).add_site(name="head_camera", pos=T[4:], quat=T[:4])
     torque_range = {joint.name: float(np.max(np.abs(joint.actfrcrange))) for joint in spec.joints}
-    sites = tuple(dict.fromkeys([*file.sites, "head_camera"]))
-    tree = extract_tree(light_model(spec), file.base, sites)
+    tree = extract_tree(light_model(spec), file.base, tuple(file.frames))
     groups = _groups(file, tree)
     home = _home(file, tree)
     max_speed = _per_joint(file.max_speed, groups, tree, np.full(len(tree.joint_names), np.inf), "max_speed")
@@ -129,8 +125,9 @@ def _home(file: RobotFile, tree: Tree) -> np.ndarray:
 def _per_joint(
     table: dict[str, float], groups: dict[str, tuple[str, ...]], tree: Tree, default: np.ndarray, where: str
 ) -> np.ndarray:
+    """A value per joint from a table of groups and joints; a joint's own line wins over its group's."""
     out = np.array(default, dtype=float)
-    for name, value in table.items():
+    for name, value in sorted(table.items(), key=lambda item: item[0] not in groups):
         for joint in groups.get(name, (name,)):
             out[tree.joint(_known(joint, tree, where))] = value
     return out

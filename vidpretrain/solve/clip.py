@@ -20,7 +20,7 @@ from vidpretrain.tree import Tree
 _START_ITERATIONS, _SWEEP_ITERATIONS = 60, 4
 _SPEED_ROUNDS, _SPEED_ITERATIONS = 6, 4
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-6, 1e8
-_RANDOM_STARTS = 4
+_RANDOM_STARTS, _CARRIED_STARTS, _SAME_RAD = 6, 3, 0.1
 _STOPPED_RAD = 2e-3
 
 
@@ -43,11 +43,21 @@ class Scratch(NamedTuple):
 
 
 def _scratch(joints: int, width: int) -> Scratch:
-    three = [np.empty(3) for _ in range(5)]
     return Scratch(
-        np.empty((joints, 3, 3)), np.empty((joints, 3)), np.empty((joints, 3)), np.empty((2, 3, 3)), np.empty((3, 3)),
-        *three, np.empty(4), np.empty((3, width)), np.empty(width, dtype=np.int64),
-    )  # fmt: skip
+        R=np.empty((joints, 3, 3)),
+        p=np.empty((joints, 3)),
+        a=np.empty((joints, 3)),
+        work=np.empty((2, 3, 3)),
+        R1=np.empty((3, 3)),
+        to=np.empty(3),
+        frm=np.empty(3),
+        d=np.empty(3),
+        r=np.empty(3),
+        one=np.empty(3),
+        quat=np.empty(4),
+        J=np.empty((3, width)),
+        touched=np.empty(width, dtype=np.int64),
+    )
 
 
 @dataclass
@@ -119,24 +129,45 @@ def _start(tree: Tree, problem: Problem, start: Start) -> tuple[np.ndarray, np.n
 
 
 def _first_pass(work: _Work, tree: Tree, start: Start) -> None:
-    """Best of several starts on the frame with the most targets, carried to both ends of the clip."""
-    var, rows = work.var, work.terms
-    targets = (rows.vector_weight > 0).sum(axis=1) + (rows.turn_weight > 0).sum(axis=1)
-    k = int(np.argmax(targets))
-    tie = np.full(len(var.lower), 1e-9)
+    """The best of several starts: settled on the frame with the most targets, then carried to both ends of the clip."""
+    w, rows = work, work.terms
+    k = int(np.argmax((rows.vector_weight > 0).sum(axis=1) + (rows.turn_weight > 0).sum(axis=1)))
+    Rb, pb = w.Rb.copy(), w.pb.copy()
     best = None
-    for q in _candidates(work, tree, start):
-        q, Rb, pb = q.copy(), work.Rb[k].copy(), work.pb[k].copy()
-        args = (work.tree, rows, var, k, q, Rb, pb, _START_ITERATIONS, tie, work.left[k], work.scratch)
-        cost = kernels.settle(*args)
-        if best is None or cost < best[0]:
-            best = (cost, q, Rb, pb)
+    for q, R, p in _settled(w, tree, start, k):
+        w.Q[k], w.Rb[k], w.pb[k] = q, R, p
+        _carry(w, k)
+        w.Q_new[:], w.Rb_new[:], w.pb_new[:] = w.Q, w.Rb, w.pb
+        _evaluate(w)
+        if best is None or w.cost_new.sum() < best[0]:
+            best = (w.cost_new.sum(), w.Q.copy(), w.Rb.copy(), w.pb.copy())
+        w.Rb[:], w.pb[:] = Rb, pb
     assert best is not None
-    _, work.Q[k], work.Rb[k], work.pb[k] = best
-    tie = np.maximum(var.velocity, 1e-9)
-    for last, stride in ((len(work.Q) - 1, 1), (0, -1)):
-        args = (work.tree, rows, var, k, last, stride, work.Q, work.Rb, work.pb, _SWEEP_ITERATIONS, tie)
-        kernels.sweep(*args, work.left[k], work.scratch)
+    _, w.Q, w.Rb, w.pb = best
+
+
+def _settled(w: _Work, tree: Tree, start: Start, k: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The candidates after settling on frame k: the cheapest few that are not the same posture."""
+    found = []
+    tie = np.full(len(w.var.lower), 1e-9)
+    for q in _candidates(w, tree, start):
+        q, Rb, pb = q.copy(), w.Rb[k].copy(), w.pb[k].copy()
+        args = (w.tree, w.terms, w.var, k, q, Rb, pb, _START_ITERATIONS, tie, w.left[k], w.scratch)
+        found.append((kernels.settle(*args), q, Rb, pb))
+    found.sort(key=lambda item: item[0])
+    kept = []
+    for cost, q, Rb, pb in found:
+        if all(np.abs(q - other[0]).max(initial=0.0) > _SAME_RAD for other in kept) and cost <= 10 * found[0][0] + 1e-9:
+            kept.append((q, Rb, pb))
+    return kept[:_CARRIED_STARTS]
+
+
+def _carry(w: _Work, k: int) -> None:
+    """Carry frame k to both ends of the clip, frame by frame."""
+    tie = np.maximum(w.var.velocity, 1e-9)
+    for last, stride in ((len(w.Q) - 1, 1), (0, -1)):
+        args = (w.tree, w.terms, w.var, k, last, stride, w.Q, w.Rb, w.pb, _SWEEP_ITERATIONS, tie)
+        kernels.sweep(*args, w.left[k], w.scratch)
 
 
 def _candidates(work: _Work, tree: Tree, start: Start) -> list[np.ndarray]:
@@ -174,22 +205,32 @@ def _optimise(work: _Work, iterations: int, tolerance: float) -> None:
         bands.move_all(*args)
         _evaluate(w)
         before, after = w.cost.sum(), w.cost_new.sum()
-        rose = w.cost_new > w.cost * (1 + 1e-9)
-        rose = rose | np.roll(rose, 1) | np.roll(rose, -1)
         accepted = after <= before
+        _adapt(w, (before - after) / max(1e-300, -0.5 * float((w.gradient * w.step).sum())))
         if accepted:
             w.moved = _moved(w)
             w.Q, w.Q_new = w.Q_new, w.Q
             w.Rb, w.Rb_new = w.Rb_new, w.Rb
             w.pb, w.pb_new = w.pb_new, w.pb
-            w.cost, w.cost_new = w.cost_new, w.cost
-            w.damping = np.clip(np.where(rose, 3.0, 0.3) * w.damping, _LEAST_DAMPING, _MOST_DAMPING)
-        else:
-            w.damping = np.minimum(np.where(rose, 10.0, 3.0) * w.damping, _MOST_DAMPING)
         small = before - after < tolerance * max(before, 1e-300)
         quiet = quiet + 1 if accepted and small else 0
         if quiet == 2 or (not accepted and w.damping.min() > 1e4):
             break
+
+
+def _adapt(w: _Work, gain: float) -> None:
+    """Change the damping by the gain, what the cost fell over what was predicted; most where the cost rose."""
+    rose = w.cost_new > w.cost * (1 + 1e-9)
+    rose = rose | np.roll(rose, 1) | np.roll(rose, -1)
+    if gain > 0.7:
+        factor = np.where(rose, 0.5, 0.2)
+    elif gain > 0.2:
+        factor = np.where(rose, 2.0, 0.5)
+    elif gain >= 0.0:
+        factor = np.where(rose, 3.0, 1.0)
+    else:
+        factor = np.where(rose, 10.0, 3.0)
+    w.damping = np.clip(factor * w.damping, _LEAST_DAMPING, _MOST_DAMPING)
 
 
 def _linearise(w: _Work) -> None:

@@ -1,0 +1,277 @@
+"""Robots: shipped ones are complete and mirror-symmetric, a user's own is accepted, errors say what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from vidpretrain import geometry
+from vidpretrain.errors import ConfigError, MissingAsset, UnknownName
+from vidpretrain.kinematics import site_poses
+from vidpretrain.robot import Robot, find_assets, load_robot, mj_spec, robot_names
+from vidpretrain.robot import load as loading
+
+TIPS = ("thumb_tip", "index_tip", "middle_tip", "ring_tip", "pinky_tip")
+
+
+def robot(name: str) -> Robot:
+    try:
+        return load_robot(name)
+    except MissingAsset as error:
+        pytest.skip(str(error))
+
+
+def poses(r: Robot, q: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    return dict(zip(r.tree.site_names, site_poses(r.tree, (r.home if q is None else q)[None])[0], strict=True))
+
+
+def hand(r: Robot, fraction: float) -> np.ndarray:
+    """Home with both hands at a fraction: 0 closed, 1 open."""
+    q = np.array(r.home)
+    for column in r.columns:
+        if column.unit == "fraction":
+            q[r.tree.joint(column.joint)] = (fraction - column.offset) / column.scale
+    return r.tree.with_mimic(q)
+
+
+@pytest.mark.parametrize("name", robot_names())
+def test_shipped_robots_are_complete(name):
+    r = robot(name)
+    tree = r.tree
+    assert r.name == name
+    assert r.license
+    lower, upper = tree.bounds()
+    assert ((lower <= r.home) & (r.home <= upper))[tree.independent].all()
+    np.testing.assert_array_equal(r.home, tree.with_mimic(r.home))
+    assert (r.max_speed > 0).all()
+    assert np.isfinite(r.max_speed).all()
+    assert (r.max_torque > 0).all()
+    grouped = [joint for joints in r.groups.values() for joint in joints]
+    assert sorted(grouped) == sorted(tree.joint_names)
+    columns = [column.joint for column in r.columns]
+    assert len(set(columns)) == len(columns)
+    assert len({column.name for column in r.columns}) == len(columns)
+    assert all(tree.independent[tree.joint(joint)] for joint in columns)
+    assert {tree.joint_names[j] for j in np.flatnonzero(tree.independent)} == set(columns)
+    for site in ("pelvis", "torso", "head_camera", "left_wrist", "right_wrist", "left_palm", "left_foot", "left_elbow"):
+        assert site in tree.site_names
+
+
+@pytest.mark.parametrize("name", robot_names())
+def test_fractions_come_back_and_stay_inside_the_limits(name):
+    r = robot(name)
+    random = np.random.default_rng(0)
+    for column in r.columns:
+        j = r.tree.joint(column.joint)
+        q = random.uniform(r.tree.lower[j], min(r.tree.upper[j], 6.0), size=5)
+        np.testing.assert_allclose(((column.scale * q + column.offset) - column.offset) / column.scale, q, atol=1e-12)
+        if column.unit == "rad":
+            assert (column.scale, column.offset) == (1.0, 0.0)
+            continue
+        lower, upper = r.tree.bounds()
+        for end in (0.0, 1.0):
+            value = (end - column.offset) / column.scale
+            assert lower[j] - 1e-9 <= value <= upper[j] + 1e-9, column.name
+
+
+@pytest.mark.parametrize("name", robot_names())
+def test_left_mirrors_right_and_stands_on_its_soles(name):
+    """Sites mirror about the x-z plane; handedness of the frames flips with it."""
+    r = robot(name)
+    at = poses(r)
+    for site, left in at.items():
+        if site.startswith("left_"):
+            right = at[site.replace("left_", "right_")]
+            np.testing.assert_allclose(left[4:] * [1, -1, 1], right[4:], atol=0.012, err_msg=site)
+            assert left[5] > 0, site
+    for side in ("left", "right"):
+        sole = at[f"{side}_foot"]
+        assert sole[6] == pytest.approx(-r.base_height_m, abs=0.012)
+        assert geometry.rotate(sole[:4], np.array([0, 0, 1.0]))[2] > 0.99
+        assert at[f"{side}_wrist"][4] > 0.1  # arms are bent: hands in front of the body
+
+
+@pytest.mark.parametrize("name", [n for n in robot_names() if n.startswith("g1")])
+def test_hand_frames_follow_the_convention(name):
+    """x to the middle knuckle, z out of the back: palms face each other, thumbs on top; y to the pinky on the left."""
+    r = robot(name)
+    for side, inwards in (("left", -1.0), ("right", 1.0)):
+        opened, half, closed = (poses(r, hand(r, fraction)) for fraction in (1.0, 0.5, 0.0))
+        wrist = opened[f"{side}_wrist"]
+        x, y, z = np.moveaxis(geometry.matrix_from_quat(wrist[:4]), -1, 0)
+        np.testing.assert_allclose(geometry.matrix_from_quat(opened[f"{side}_palm"][:4]).T, [x, y, z], atol=1e-9)
+        knuckle = geometry.transform(geometry.inverse(wrist), opened[f"{side}_middle_knuckle"][4:])
+        assert knuckle[0] > 0.9 * np.linalg.norm(knuckle[[0, 2]])
+        assert -z[1] * inwards > 0.9  # the back looks away from the other hand
+        for finger in ("index", "middle"):
+            tip, bent, shut = (
+                geometry.transform(geometry.inverse(wrist), at[f"{side}_{finger}_tip"][4:])
+                for at in (opened, half, closed)
+            )
+            assert tip[0] > knuckle[0] + 0.05  # open: fingers reach beyond the knuckles
+            assert bent[2] < tip[2] - 0.04  # closing goes to the palm's side
+            assert shut[0] < bent[0] - 0.02
+        index, middle = (opened[f"{side}_{f}_knuckle"][4:] for f in ("index", "middle"))
+        assert index[2] > middle[2]  # thumb's side up
+        assert np.dot(index - middle, y) * (1 if side == "left" else -1) < 0
+
+
+def test_inspire_columns_are_those_of_the_real_episodes():
+    r = robot("g1_inspire")
+    names = [column.name for column in r.columns][:26]
+    assert [n.split("_", 1)[1] for n in names[:7]] == [
+        f"{n}_joint"
+        for n in ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")
+    ]
+    fingers = ["pinky", "ring", "middle", "index", "thumb_bend", "thumb_rotation"]
+    assert names[14:20] == [f"left_hand_{f}" for f in fingers]
+    assert names[20:26] == [f"right_hand_{f}" for f in fingers]
+    assert [c.group for c in r.columns][:26] == ["left_arm"] * 7 + ["right_arm"] * 7 + ["left_hand"] * 6 + [
+        "right_hand"
+    ] * 6
+    assert len(r.tree.joint_names) == 53
+    assert int(r.tree.independent.sum()) == 41
+    q = r.tree.with_mimic(hand(r, 0.5))
+    follower, source = (r.tree.joint(f"inspire_L_thumb_{n}_joint") for n in ("distal", "proximal_pitch"))
+    assert q[follower] == pytest.approx(2.4 * q[source])
+    assert set(r.joints("left_hand")) >= {follower, source}
+    assert r.joints("head") == ()
+    assert r.group_columns("left_hand")[0].joint == "inspire_L_pinky_proximal_joint"
+
+
+def test_the_whole_model_compiles_with_meshes_and_the_same_kinematics():
+    import mujoco
+
+    r = robot("g1_inspire")
+    model = mj_spec(r).compile()
+    meshes = {model.mesh(i).name for i in range(model.nmesh)}
+    assert not any("rubber" in name for name in meshes)
+    assert sum("Link" in name for name in meshes) == 24
+    data = mujoco.MjData(model)
+    data.qpos[:7] = [0, 0, 0, 1, 0, 0, 0]
+    for name, value in zip(r.tree.joint_names, r.home, strict=True):
+        data.qpos[model.joint(name).qposadr[0]] = value
+    mujoco.mj_kinematics(model, data)
+    for name, T in poses(r).items():
+        np.testing.assert_allclose(data.site(name).xpos, T[4:], atol=1e-9)
+    assert model.neq == 12
+
+
+@pytest.mark.shared
+def test_real_states_lie_inside_the_limits():
+    pandas = pytest.importorskip("pandas")
+    files = sorted(Path(__file__).parents[3].glob("shared/data/robot/g1_inspire_pick_bottle/data/*/*.parquet"))
+    if not files:
+        pytest.skip("the data folder is not beside the project")
+    r = robot("g1_inspire")
+    states = np.concatenate([np.stack(pandas.read_parquet(f)["observation.state"]) for f in files])
+    lower, upper = r.tree.bounds()
+    for i, column in enumerate(r.columns[:26]):
+        q = (states[:, i] - column.offset) / column.scale
+        j = r.tree.joint(column.joint)
+        assert lower[j] - 1e-6 <= q.min(), column.name
+        assert q.max() <= upper[j] + 1e-6, column.name
+
+
+def own(tmp_path: Path, **changes) -> Path:
+    """A user's robot: two hinges, its YAML beside its MJCF."""
+    (tmp_path / "mine.xml").write_text(
+        """<mujoco><worldbody><body name="trunk"><freejoint/><inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
+        <body name="upper" pos="0 0.2 0.3"><joint name="lift" axis="0 1 0" range="-1 1"/><geom size=".05"/>
+        <body name="fore" pos="0 0 -.2"><joint name="bend" axis="0 1 0" range="-2 0"/><geom size=".05"/>
+        </body></body></body></worldbody></mujoco>"""
+    )
+    data = {
+        "name": "mine",
+        "license": "mine",
+        "model": {"file": "mine.xml"},
+        "base": "trunk",
+        "base_height_m": 0.5,
+        "groups": {"left_arm": ["lift", "bend"]},
+        "sites": {"left_wrist": {"body": "fore", "pos": [0, 0, -0.2], "x": [0, 0, -1], "z": [0, 1, 0]}},
+        "columns": [{"group": "left_arm"}],
+        "max_speed": {"left_arm": 3, "bend": 2},
+        "camera": {"body": "trunk", "x": [0, -1, 0], "z": [1, 0, 0]},
+        **changes,
+    }
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def test_a_users_own_robot(tmp_path):
+    path = own(tmp_path)
+    r = load_robot(path)
+    assert r.tree.joint_names == ("lift", "bend")
+    np.testing.assert_array_equal(r.max_speed, [3.0, 2.0])
+    np.testing.assert_array_equal(r.max_torque, [np.inf, np.inf])
+    np.testing.assert_allclose(poses(r)["left_wrist"][4:], [0, 0.2, -0.1], atol=1e-12)
+    assert mj_spec(r).compile().nq == 9
+    changed = load_robot(own(tmp_path, home={"lift": 0.5}))
+    assert changed.digest != r.digest
+    assert changed.tree.digest == r.tree.digest
+
+
+def test_digest_changes_with_the_model(tmp_path):
+    before = load_robot(own(tmp_path)).digest
+    path = own(tmp_path)
+    (tmp_path / "mine.xml").write_text((tmp_path / "mine.xml").read_text().replace('range="-2 0"', 'range="-1.5 0"'))
+    loading._assemble.cache_clear()
+    assert load_robot(path).digest != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"groups": {"left_arm": ["lift", "bendd"]}}, "did you mean 'bend'"),
+        ({"base": "trunkk"}, "did you mean 'trunk'"),
+        ({"home": {"bend": 1.0}}, "outside the joint limits"),
+        ({"max_speed": {"lift": 1}}, "max_speed"),
+        ({"sitess": {}}, "did you mean 'sites'"),
+        ({"sites": {"a": {"body": "fore", "x": [0, 0, 1], "z": [0, 0, 1]}}}, "parallel"),
+        ({"groups": {"left_arm": ["lift", "bend"], "waist": ["lift"]}}, "two groups"),
+        ({"columns": [{"group": "left_hand"}]}, "no group"),
+    ],
+)
+def test_a_wrong_robot_file_says_so(tmp_path, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        load_robot(own(tmp_path, **changes))
+
+
+def test_unknown_robot_and_missing_model(tmp_path, monkeypatch):
+    with pytest.raises(UnknownName, match="did you mean 'g1_inspire'"):
+        load_robot("g1_inspir")
+    with pytest.raises(UnknownName):
+        load_robot(tmp_path / "nothing.yaml")
+    monkeypatch.setenv("MENAGERIE_ROOT", str(tmp_path / "menagerie"))
+    with pytest.raises(MissingAsset) as caught:
+        find_assets("no/such.xml", ("no_such_package_at_all/models",), "pip install it")
+    text = str(caught.value)
+    assert str(tmp_path / "menagerie") in text
+    assert "no_such_package_at_all" in text
+    assert "pip install it" in text
+    (tmp_path / "menagerie" / "no").mkdir(parents=True)
+    (tmp_path / "menagerie" / "no" / "such.xml").write_text("<mujoco/>")
+    assert find_assets("no/such.xml") == tmp_path / "menagerie" / "no" / "such.xml"
+
+
+def test_arrays_are_read_only_and_fields_matter():
+    r = robot("g1_dex3")
+    with pytest.raises(ValueError, match="read-only"):
+        r.home[0] = 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        r.name = "x"  # type: ignore[misc]
+
+
+def test_the_doors_import_nothing_heavy():
+    code = (
+        "import sys, vidpretrain.robot, vidpretrain.solve, vidpretrain.kinematics, vidpretrain.tree;"
+        "bad = {'mujoco', 'numba', 'scipy', 'torch'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
