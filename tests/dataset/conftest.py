@@ -25,7 +25,7 @@ def picture(value: int, height: int = 48, width: int = 64) -> np.ndarray:
 
 
 def make_episode(length: int = 12, seed: int = 0, instruction: str = "reach", height: int = 48, width: int = 64):
-    """An episode and its pictures; row k's grey is 40 + 10 seed + 4 k."""
+    """An episode and its pictures; row k's grey is 40 + (10 seed + 4 k) modulo 200."""
     rng = np.random.default_rng(seed)
     state = rng.normal(size=(length, 3)).astype(np.float32)
     trajectory = Trajectory(
@@ -62,7 +62,7 @@ def make_episode(length: int = 12, seed: int = 0, instruction: str = "reach", he
         source_frame=source_frame,
         code_version="0.0.test",
     )
-    grey = [40 + 10 * seed + 4 * k for k in range(length)]
+    grey = [40 + (10 * seed + 4 * k) % 200 for k in range(length)]
     return episode, [picture(value, height, width) for value in grey]
 
 
