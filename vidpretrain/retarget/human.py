@@ -86,14 +86,17 @@ def finger_length(p_hand: Float64[np.ndarray, "t 21 3"], finger: str) -> float:
 def torso(grid: GridMotion, smooth_s: float = 0.1) -> tuple[Float64[np.ndarray, "t 7"], Bool[np.ndarray, " t"]]:
     """T_world_torso (origin between the shoulders, x forward, y left, z up) and the frames in which it was seen.
 
-    Missing frames are interpolated; without hips, up is the world's. The rotation is smoothed over `smooth_s`,
-    because depth from one picture trembles and a trunk does not.
+    Missing frames are interpolated; without hips, up is the world's. A frame whose shoulders or trunk are far longer
+    or shorter than in the clip's middle is not seen: the pose network has jumped to something else. The rotation is
+    smoothed over `smooth_s`, because depth from one picture trembles and a trunk does not.
     """
     left, right = grid.point("left_shoulder"), grid.point("right_shoulder")
     seen = grid.seen("left_shoulder", "right_shoulder")
     hips = grid.seen("left_hip", "right_hip")
     middle = 0.5 * (left + right)
     up = middle - 0.5 * (grid.point("left_hip") + grid.point("right_hip"))
+    seen = seen & _steady(np.linalg.norm(left - right, axis=1), seen)
+    seen = seen & (_steady(np.linalg.norm(up, axis=1), hips) | ~hips)
     up = np.where(hips[:, None], up, np.array([0.0, 0.0, 1.0]))
     axes = np.concatenate([left - right, geometry.normalize(up), middle], axis=1)
     if not seen.any():
@@ -104,6 +107,14 @@ def torso(grid: GridMotion, smooth_s: float = 0.1) -> tuple[Float64[np.ndarray, 
     y = geometry.normalize(axes[:, :3])
     x = geometry.normalize(np.cross(y, axes[:, 3:6]))
     return geometry.pose(geometry.quat_from_matrix(np.stack([x, y, np.cross(x, y)], axis=-1)), axes[:, 6:]), seen
+
+
+def _steady(length: Float64[np.ndarray, " t"], known: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
+    """Frames in which a length that cannot change is less than half as long again as its median, or as short."""
+    if not known.any():
+        return known
+    with np.errstate(invalid="ignore"):
+        return np.abs(np.log(length / np.median(length[known]))) < np.log(1.5)
 
 
 def fill(value: Float64[np.ndarray, "t n"], known: Bool[np.ndarray, " t"]) -> Float64[np.ndarray, "t n"]:

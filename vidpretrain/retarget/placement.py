@@ -66,7 +66,7 @@ def place(
 ) -> Placed:
     """The arms' targets under a placement: "torso", "ego" or "hands"."""
     if kind == "torso":
-        return _by_torso(grid, hands, size, config)
+        return _by_torso(grid, hands, size, config.arm_by_height * height_m)
     robot_arm = np.mean([arm.length_m for arm in size.arms.values()])
     scale = float(robot_arm / (config.arm_by_height * height_m))
     if kind == "ego":
@@ -74,19 +74,18 @@ def place(
     return _by_hands(grid, hands, robot, size, scale, config)
 
 
-def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, config: RetargetConfig) -> Placed:
-    T_world_torso, _ = human.torso(grid)
+def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, assumed_arm_m: float) -> Placed:
+    T_world_torso, seen = human.torso(grid)
     q_base_torso = size.T_base_torso[:4]
     q_base_world = geometry.quat_mul(q_base_torso, geometry.quat_inverse(T_world_torso[:, :4]))
-    lengths = {side: _arm_lengths(grid, side) for side in SIDES}
-    both = np.nanmean(np.array(list(lengths.values())), axis=0)
+    upper_h, fore_h = _arm_lengths(grid, assumed_arm_m)
     scales, arms, figures = [], {}, {}
     for side in SIDES:
-        upper_h, fore_h = both  # one person has two equal arms
         arm, hand = size.arms[side], hands[side]
         shoulder, elbow = grid.point(f"{side}_shoulder"), grid.point(f"{side}_elbow")
         wrist = grid.point(f"{side}_wrist")
         wrist = np.where(np.isfinite(wrist), wrist, hand.p_world_point[:, 0])
+        wrist = np.where(seen[:, None], wrist, np.nan)
         to_elbow = geometry.rotate(q_base_world, _bounded(elbow - shoulder, upper_h)) * (arm.upper_m / upper_h)
         to_wrist = geometry.rotate(q_base_world, _bounded(wrist - elbow, fore_h)) * (arm.fore_m / fore_h)
         scale = arm.length_m / (upper_h + fore_h)
@@ -114,10 +113,15 @@ def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, con
     return Placed(kind="torso", arms=arms, T_base_camera=_constant(T_base_camera), figures=figures)
 
 
-def _arm_lengths(grid: GridMotion, side: str) -> tuple[float, float]:
-    """(upper arm, forearm) of the person; (NaN, NaN) where this arm was never seen whole."""
-    names = [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist")]
-    return human.limb_length(grid, *names[:2]), human.limb_length(grid, *names[1:])
+def _arm_lengths(grid: GridMotion, assumed_arm_m: float) -> tuple[float, float]:
+    """(upper arm, forearm) of the person, who has two equal arms; by height where no elbow was ever seen."""
+    parts = (("shoulder", "elbow", 0.56), ("elbow", "wrist", 0.44))
+    out = []
+    for first, last, share in parts:
+        both = np.array([human.limb_length(grid, f"{side}_{first}", f"{side}_{last}") for side in SIDES])
+        known = both[np.isfinite(both)]
+        out.append(float(known.mean()) if len(known) else share * assumed_arm_m)
+    return out[0], out[1]
 
 
 def _bounded(vector: Float64[np.ndarray, "t 3"], length_m: float) -> Float64[np.ndarray, "t 3"]:
