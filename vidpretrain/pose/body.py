@@ -16,7 +16,8 @@ from vidpretrain.skeletons import skeleton
 from vidpretrain.timebase import NS_PER_S
 
 _LIMBS = list(range(11, 17)) + list(range(23, 29))
-_SWITCH = 4.0  # log-odds that a change between "somebody" and "nobody" costs
+_SWITCH = 5.0  # log-odds that a change between "somebody" and "nobody" costs
+_DOUBT = -1.0  # a frame of less than this is left out even while somebody is there
 _MIRROR = list(skeleton("body33").mirror)
 
 
@@ -24,7 +25,8 @@ def real_log_odds(body: BodySighting | None, longest_hand_px: float) -> float:
     """Log-odds that a body is one and not invented on a hand; -2 where none was found.
 
     Evidence: the best arm's visibility, the hand's length against the torso's (a real one is about .38, up to 1 when
-    stretched out towards the camera; invented bodies sit inside the hand), and the shoulders' width in metres.
+    stretched out towards the camera; invented bodies sit inside the hand), the shoulders' width in metres, and
+    whether the hips hang below the shoulders (on hands that reach in from above they are above).
     """
     if body is None:
         return -2.0
@@ -33,13 +35,16 @@ def real_log_odds(body: BodySighting | None, longest_hand_px: float) -> float:
     width_m = np.linalg.norm(body.p_relative[11] - body.p_relative[12])
     width = np.clip(15.0 * (width_m - 0.26), -2.0, 1.0)
     hand = np.clip(5.0 * (1.15 - longest_hand_px / body.size_px), -5.0, 2.0) if longest_hand_px > 0 else 0.0
-    return float(arm + width + hand)
+    shoulders, hips = body.p_image[11:13].mean(0), body.p_image[23:25].mean(0)
+    upside_down = np.clip(4.0 * (hips[1] - shoulders[1]) / max(np.linalg.norm(hips - shoulders), 1.0), -4.0, 0.0)
+    return float(arm + width + hand + upside_down)
 
 
 def real_frames(log_odds: Float64[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """Frames with somebody in them: the likeliest sequence of two states whose changes cost `_SWITCH`."""
+    """Frames with a real body: in the likeliest sequence of two states (changes cost `_SWITCH`), and not doubtful."""
     gain = np.stack([np.zeros(len(log_odds)), log_odds], axis=1)
-    return two_state_path(-gain, np.full((len(gain), 2, 2), [[0.0, _SWITCH], [_SWITCH, 0.0]])) == 1
+    somebody = two_state_path(-gain, np.full((len(gain), 2, 2), [[0.0, _SWITCH], [_SWITCH, 0.0]])) == 1
+    return somebody & (np.asarray(log_odds) > _DOUBT)
 
 
 def side_flips(bodies: Sequence[BodySighting | None], time_ns: Int64[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:

@@ -153,7 +153,7 @@ def _overlap(a: Tracklet, b: Tracklet) -> bool:
 
 
 def _jump_cost(tracklets, last, side: int, new: Tracklet, time_ns) -> float:
-    """What it costs a hand to come back here: up to `_SWAP` where the other side's hand was lost nearer to this place."""
+    """What it costs a hand to come back here: up to `_SWAP` where the other side's hand was lost nearer to it."""
     apart = []
     for before in (last[side], last[1 - side]):
         if before < 0:

@@ -69,6 +69,7 @@ class Looker:
         self._config = config
         self._hand, self._pose = find_model("hand", config.models), find_model("pose", config.models)
         self._before: list[HandSighting] = []
+        self._count = 0
 
     def look(self, frame: UInt8[np.ndarray, "h w 3"]) -> tuple[BodySighting | None, list[HandSighting]]:
         """The body, real or not, and all hands that can be found in one RGB frame."""
@@ -84,10 +85,11 @@ class Looker:
                 boxes += lost_boxes(self._before, hands, width, height)
             for box in boxes:
                 hands += self._hands(frame, box, "crop", config.hand_confidence)
-            if config.rescue_tiles and not somebody and len(hands) < 2:
+            lonely = not hands or (len(hands) == 1 and self._count % 3 == 0)  # the second hand need not be there
+            if config.rescue_tiles and not somebody and lonely:
                 for box in tile_boxes(width, height):
                     hands += self._hands(frame, box, "tile", config.rescue_confidence)
-        self._before = hands
+        self._before, self._count = hands, self._count + 1
         return body, hands
 
     def _hands(self, frame, box: Box, origin: str, confidence: float) -> list[HandSighting]:
@@ -111,7 +113,7 @@ def lost_boxes(before: list[HandSighting], hands: list[HandSighting], width: int
     """Squares of three hand lengths around hands of the last frame that are not there any more."""
     boxes = []
     for old in before:
-        if old.origin != "tile" and all(distance(old, hand) > 0.8 for hand in hands):
+        if all(distance(old, hand) > 0.8 for hand in hands):
             boxes.append(_square(old.p_image.mean(0), 3.0 * old.length_px, width, height))
     return [box for box in boxes if box is not None][:2]
 

@@ -5,7 +5,7 @@ Image mode, because video mode smears left-right mistakes over frames and lags b
 
 from __future__ import annotations
 
-import atexit
+import ctypes
 import os
 from functools import cache
 from pathlib import Path
@@ -85,14 +85,9 @@ def _landmarker(kind: str, model: str, confidence: float, pid: int) -> Any:
             net = vision.PoseLandmarker.create_from_options(
                 vision.PoseLandmarkerOptions(base_options=base, min_pose_detection_confidence=confidence)
             )
-    atexit.register(_close, net, pid)  # before the interpreter takes the library apart
+    # One reference too many: its destructor would run while the interpreter is taken apart, and complain.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(net))
     return net
-
-
-def _close(net: Any, pid: int) -> None:
-    if os.getpid() == pid:
-        with quiet_stderr():
-            net.close()
 
 
 def _image(part: np.ndarray, network_px: int) -> Any:

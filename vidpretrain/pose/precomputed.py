@@ -48,7 +48,9 @@ class Precomputed:
         candidates = [config.precomputed / f"{name}.npz" for name in (clip.clip_id, clip.source_id)]
         path = next((p for p in candidates if p.is_file()), None)
         if path is None:
-            raise MissingAsset("no landmarks for this clip", asked=clip.clip_id, valid=" or ".join(map(str, candidates)))
+            raise MissingAsset(
+                "no landmarks for this clip", asked=clip.clip_id, valid=" or ".join(map(str, candidates))
+            )
         try:
             with np.load(path, allow_pickle=False) as data:
                 arrays = {key: data[key] for key in data.files}
@@ -95,8 +97,11 @@ def _read(path: Path, arrays, clip: Clip, time_ns, frame_ns: int, name: str, k: 
 
 def _field(path: Path, arrays, key: str, shape: tuple, label: str | None = None) -> np.ndarray:
     array = arrays.get(key)
-    fits = array is not None and array.ndim == len(shape)
-    if not fits or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+    if (
+        array is None
+        or len(array.shape) != len(shape)
+        or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    ):
         raise InputError(
             f"'{label or key}' does not fit",
             asked=path,

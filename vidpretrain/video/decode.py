@@ -1,4 +1,4 @@
-"""Frames out of a container by PyAV, with every error of a broken stream survived: what probe, reader and cuts share."""
+"""Frames out of a container by PyAV, surviving every error of a broken stream: what probe, reader and cuts share."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Frames:
 
 
 def rgb(frame: Any, width: int, height: int, rotation_deg: int) -> UInt8[np.ndarray, "h w 3"]:
-    """An upright RGB picture; `width` and `height` are the stored ones. The frame's own colour matrix and range hold."""
+    """An upright RGB picture by the frame's own colour matrix and range; `width` and `height` are the stored ones."""
     return upright(frame.to_ndarray(format="rgb24", width=width, height=height), rotation_deg)
 
 

@@ -97,7 +97,7 @@ def _decode_all(path, sha256, early, container, stream, config: VideoConfig) -> 
         rotation_deg=rotation,
         pts=np.array(pts, dtype=np.int64),
         time_ns=time_ns,
-        average_rate_hz=float((len(pts) - 1) * NS_PER_S / time_ns[-1]),
+        average_rate_hz=float((len(pts) - 1) / ((pts[-1] - pts[0]) * stream.time_base)),
         variable_rate=_is_variable(time_ns, tick_ns),
         backend=_choose_backend(path, time_ns, truncated, config),
         truncated=truncated,

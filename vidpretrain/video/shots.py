@@ -7,7 +7,9 @@ arrangement; their mean passes the threshold only where both go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -47,11 +49,10 @@ def split(info: VideoInfo, config: VideoConfig) -> tuple[Clip, ...] | Reject:
 
 def find_shots(info: VideoInfo, config: VideoConfig) -> Shots:
     """Cuts and clips of a video in one decoding pass at low resolution."""
-    pictures = _small_pictures(info)
-    difference, cuts = find_cuts(pictures, config.cut_threshold)
+    difference, cuts = find_cuts(_small_pictures(info), config.cut_threshold)
     edges = [0, *cuts, info.frame_count]
     stretches, dropped = [], []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         start = int(info.time_ns[first])
         end = int(info.time_ns[last]) if last < info.frame_count else info.duration_ns
         start += ns(config.cut_margin_s) if first else 0
@@ -88,74 +89,70 @@ def frame_range(info: VideoInfo, clip: Clip) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def find_cuts(pictures: UInt8[np.ndarray, "t h w 3"], threshold: float) -> tuple[Float64[np.ndarray, " t"], list[int]]:
+def find_cuts(
+    pictures: Iterable[UInt8[np.ndarray, "h w 3"]], threshold: float
+) -> tuple[Float64[np.ndarray, " t"], list[int]]:
     """Difference of each small RGB picture to the one before (the first has 0), and the indices that start a shot.
 
     A single odd frame (a flash, a decoding error) is no cut: the frames on both sides of it must differ too.
     """
-    colours, greys = _features(pictures)
-    difference = np.zeros(len(pictures))
-    difference[1:] = _difference(colours[:-1], colours[1:], greys[:-1], greys[1:])
-    across = np.ones(len(pictures))  # frame i - 1 against frame i + 1
-    if len(pictures) > 2:
-        across[1:-1] = _difference(colours[:-2], colours[2:], greys[:-2], greys[2:])
-    cuts = np.flatnonzero((difference > threshold) & (across > threshold))
-    return difference, cuts.tolist()
+    difference, across = [0.0], []  # across: frame i - 1 against frame i + 1
+    window: list[tuple[np.ndarray, np.ndarray]] = []
+    for picture in pictures:
+        window = [*window[-2:], _features(picture)]
+        if len(window) > 1:
+            difference.append(_difference(window[-2], window[-1]))
+        across.append(_difference(window[0], window[2]) if len(window) > 2 else 1.0)
+    beyond = np.array([*across[1:], 1.0])  # at each frame, the look across it
+    cuts = np.flatnonzero((np.array(difference) > threshold) & (beyond > threshold))
+    return np.array(difference), cuts.tolist()
 
 
-def _features(pictures):
-    t = len(pictures)
-    scaled = pictures.reshape(t, -1, 3).astype(np.float32) / 255.0
+def _features(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms (3 8) of hue (weighted by chroma), saturation and value, and the grey picture around its mean."""
+    scaled = picture.reshape(-1, 3).astype(np.float32) / 255.0
     value = scaled.max(-1)
     chroma = value - scaled.min(-1)
     saturation = chroma / np.maximum(value, 1e-6)
-    hue = _hue(scaled, value, chroma)
-    colours = np.zeros((t, 3, _BINS))
-    for i, (channel, weight) in enumerate(((hue, chroma), (saturation, None), (value, None))):
-        index = np.minimum((channel * _BINS).astype(np.int64), _BINS - 1) + _BINS * np.arange(t)[:, None]
-        counts = np.bincount(index.ravel(), None if weight is None else weight.ravel(), minlength=t * _BINS)
-        counts = counts.reshape(t, _BINS)
-        colours[:, i] = counts / np.maximum(counts.sum(1, keepdims=True), 1e-6)
+    colours = np.zeros((3, _BINS))
+    for i, (channel, weight) in enumerate(((_hue(scaled, value, chroma), chroma), (saturation, None), (value, None))):
+        index = np.minimum((channel * _BINS).astype(np.int64), _BINS - 1)
+        counts = np.bincount(index, weight, minlength=_BINS)
+        colours[i] = counts / max(counts.sum(), 1e-6)
     grey = scaled @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    grey = grey - grey.mean(1, keepdims=True)
-    return colours, grey
+    return colours, grey - grey.mean()
 
 
-def _hue(scaled, value, chroma):
-    r, g, b = np.moveaxis(scaled, -1, 0)
+def _hue(scaled: np.ndarray, value: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    r, g, b = scaled.T
     safe = np.maximum(chroma, 1e-6)
     hue = np.where(value == r, (g - b) / safe % 6, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4))
     return np.where(chroma < 1e-6, 0.0, hue / 6.0 % 1.0)
 
 
-def _difference(colours_a, colours_b, greys_a, greys_b):
+def _difference(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
     """Mean of the histograms' half L1 distance and the arrangement's lack of correlation, both in [0, 1].
 
-    Flat pictures (less than 1/255 of contrast) have no arrangement; they are compared with a floor under the norm.
+    Pictures that differ by less than 1/255 are arranged alike, however flat they are.
     """
-    colour = 0.5 * np.abs(colours_a - colours_b).sum(-1).mean(-1)
-    floor = (greys_a.shape[1] ** 0.5) / 255.0
-    norm_a = np.maximum(np.linalg.norm(greys_a, axis=1), floor)
-    norm_b = np.maximum(np.linalg.norm(greys_b, axis=1), floor)
-    step = np.linalg.norm(greys_a - greys_b, axis=1)
-    correlation = (greys_a * greys_b).sum(1) / (norm_a * norm_b)
-    arrangement = np.where(step < floor, 0.0, np.clip(1.0 - correlation, 0.0, 1.0))
-    return 0.5 * (colour + arrangement)
+    colour = 0.5 * float(np.abs(a[0] - b[0]).sum(-1).mean())
+    floor = (len(a[1]) ** 0.5) / 255.0
+    if np.linalg.norm(a[1] - b[1]) < floor:
+        return 0.5 * colour
+    norm = max(float(np.linalg.norm(a[1])), floor) * max(float(np.linalg.norm(b[1])), floor)
+    return 0.5 * (colour + float(np.clip(1.0 - a[1] @ b[1] / norm, 0.0, 1.0)))
 
 
 def _divide(start: int, end: int, longest: int) -> list[tuple[int, int]]:
     count = -(-(end - start) // longest)
     edges = [start + (end - start) * i // count for i in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
-def _small_pictures(info: VideoInfo) -> UInt8[np.ndarray, "t h w 3"]:
+def _small_pictures(info: VideoInfo) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     container, stream = open_container(info.path, threads=2)
     wanted = set(info.pts.tolist())
     with container:
-        frames = [
-            frame.to_ndarray(format="rgb24", width=_SMALL[0], height=_SMALL[1], interpolation="AREA")
-            for stamp, frame in Frames(container, stream)
-            if stamp in wanted
-        ]
-    return np.stack(frames)
+        for stamp, frame in Frames(container, stream):
+            if stamp in wanted:
+                yield frame.to_ndarray(format="rgb24", width=_SMALL[0], height=_SMALL[1], interpolation="AREA")

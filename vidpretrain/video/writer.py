@@ -55,6 +55,7 @@ class H264Writer:
             "preset": preset,
             "bf": "0",
             "g": str(keyframe_interval),
+            "sc_threshold": "0",  # key frames where they were asked for, and nowhere else
             "forced-idr": "1",
             "threads": str(threads),
         }
