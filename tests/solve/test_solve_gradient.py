@@ -41,7 +41,7 @@ def test_gradient_equals_finite_differences(huber):
     var = variables(tree, asked, Q)
     work = clip._Work(
         tree_arrays(tree), terms(tree, asked, var), var, Q, geometry.matrix_from_quat(base_q),
-        random.normal(size=(frames, 3)), np.zeros((frames, 5)), clip._scratch(10, len(var.lower)),
+        random.normal(size=(frames, 3)), np.zeros((frames, 5)), clip._scratch(10, 5, len(var.lower)),
     )  # fmt: skip
     stiff = np.where(np.isfinite(var.step), 50.0, 0.0)
     multiplier = random.uniform(0, 3, size=(frames, len(var.lower))) * (stiff > 0)

@@ -30,35 +30,55 @@ def multiply(A, B, out):
 
 
 @njit(cache=True)
-def forward(parent, hinge, R_zero, p_zero, axis, q, R_base, p_base, R, p, a, work):
-    """Write rotation R (j 3 3), origin p (j 3) and axis a (j 3) of every joint, in the world; work is (2 3 3)."""
-    for j in range(len(parent)):
-        i = parent[j]
-        Rp = R_base if i < 0 else R[i]
-        pp = p_base if i < 0 else p[i]
-        multiply(Rp, R_zero[j], work[0])
+def forward(order, parent, hinge, R_zero, p_zero, axis, q, R, p, a):
+    """Write rotation R[1 + j], origin p[1 + j] and axis a[j] of the joints in `order`, in the world.
+
+    Row 0 of R (1 + j 3 3) and p (1 + j 3) is the base's pose, given. `order` has every parent before its children.
+    Whole matrices are not passed on: slices cost more than the arithmetic.
+    """
+    for s in range(len(order)):
+        j = order[s]
+        i = parent[j] + 1
+        o = j + 1
         for r in range(3):
-            p[j, r] = pp[r] + Rp[r, 0] * p_zero[j, 0] + Rp[r, 1] * p_zero[j, 1] + Rp[r, 2] * p_zero[j, 2]
-            a[j, r] = work[0, r, 0] * axis[j, 0] + work[0, r, 1] * axis[j, 1] + work[0, r, 2] * axis[j, 2]
+            x, y, z = R[i, r, 0], R[i, r, 1], R[i, r, 2]
+            p[o, r] = p[i, r] + x * p_zero[j, 0] + y * p_zero[j, 1] + z * p_zero[j, 2]
+            for c in range(3):
+                R[o, r, c] = x * R_zero[j, 0, c] + y * R_zero[j, 1, c] + z * R_zero[j, 2, c]
+        u, v, w = axis[j, 0], axis[j, 1], axis[j, 2]
+        for r in range(3):
+            a[j, r] = R[o, r, 0] * u + R[o, r, 1] * v + R[o, r, 2] * w
         if hinge[j]:
-            turn(axis[j], q[j], work[1])
-            multiply(work[0], work[1], R[j])
+            cos, sin = np.cos(q[j]), np.sin(q[j])
+            k = 1.0 - cos
+            for r in range(3):
+                x, y, z, along = R[o, r, 0], R[o, r, 1], R[o, r, 2], k * a[j, r]
+                R[o, r, 0] = cos * x + along * u + sin * (y * w - z * v)
+                R[o, r, 1] = cos * y + along * v + sin * (z * u - x * w)
+                R[o, r, 2] = cos * z + along * w + sin * (x * v - y * u)
         else:
             for r in range(3):
-                p[j, r] += a[j, r] * q[j]
-                for k in range(3):
-                    R[j, r, k] = work[0, r, k]
+                p[o, r] += a[j, r] * q[j]
 
 
 @njit(cache=True)
-def place_site(site, site_joint, R_site, p_site, R, p, R_base, p_base, R_out, p_out):
-    """Write the world rotation and origin of one site."""
-    j = site_joint[site]
-    Rj = R_base if j < 0 else R[j]
-    pj = p_base if j < 0 else p[j]
-    multiply(Rj, R_site[site], R_out)
+def place_base(R_base, p_base, R, p):
+    """Write the base's pose into row 0."""
     for r in range(3):
-        p_out[r] = pj[r] + Rj[r, 0] * p_site[site, 0] + Rj[r, 1] * p_site[site, 1] + Rj[r, 2] * p_site[site, 2]
+        p[0, r] = p_base[r]
+        for c in range(3):
+            R[0, r, c] = R_base[r, c]
+
+
+@njit(cache=True)
+def place_site(site, row, site_joint, R_site, p_site, R, p, R_out, p_out):
+    """Write the world rotation and origin of one site into row `row` of R_out (u 3 3) and p_out (u 3)."""
+    i = site_joint[site] + 1
+    for r in range(3):
+        x, y, z = R[i, r, 0], R[i, r, 1], R[i, r, 2]
+        p_out[row, r] = p[i, r] + x * p_site[site, 0] + y * p_site[site, 1] + z * p_site[site, 2]
+        for c in range(3):
+            R_out[row, r, c] = x * R_site[site, 0, c] + y * R_site[site, 1, c] + z * R_site[site, 2, c]
 
 
 @njit(cache=True)
@@ -88,12 +108,14 @@ def quat_of(R, q):
 def all_joint_poses(parent, hinge, R_zero, p_zero, axis, joint_pos, R_base, p_base, out):
     """Write T_world_joint (t j 7)."""
     n = len(parent)
-    R, p, a, work = np.empty((n, 3, 3)), np.empty((n, 3)), np.empty((n, 3)), np.empty((2, 3, 3))
+    order = np.arange(n)
+    R, p, a = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3))
     for t in range(len(joint_pos)):
-        forward(parent, hinge, R_zero, p_zero, axis, joint_pos[t], R_base[t], p_base[t], R, p, a, work)
+        place_base(R_base[t], p_base[t], R, p)
+        forward(order, parent, hinge, R_zero, p_zero, axis, joint_pos[t], R, p, a)
         for j in range(n):
-            quat_of(R[j], out[t, j, :4])
-            out[t, j, 4:] = p[j]
+            quat_of(R[j + 1], out[t, j, :4])
+            out[t, j, 4:] = p[j + 1]
 
 
 @njit(cache=True)
@@ -102,14 +124,16 @@ def all_site_poses(
 ):
     """Write T_world_site (t s 7) of the sites with indices `sites`."""
     n = len(parent)
-    R, p, a, work = np.empty((n, 3, 3)), np.empty((n, 3)), np.empty((n, 3)), np.empty((2, 3, 3))
-    R_out, p_out = np.empty((3, 3)), np.empty(3)
+    order = np.arange(n)
+    R, p, a = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3))
+    R_out, p_out = np.empty((1, 3, 3)), np.empty((1, 3))
     for t in range(len(joint_pos)):
-        forward(parent, hinge, R_zero, p_zero, axis, joint_pos[t], R_base[t], p_base[t], R, p, a, work)
+        place_base(R_base[t], p_base[t], R, p)
+        forward(order, parent, hinge, R_zero, p_zero, axis, joint_pos[t], R, p, a)
         for k in range(len(sites)):
-            place_site(sites[k], site_joint, R_site, p_site, R, p, R_base[t], p_base[t], R_out, p_out)
-            quat_of(R_out, out[t, k, :4])
-            out[t, k, 4:] = p_out
+            place_site(sites[k], 0, site_joint, R_site, p_site, R, p, R_out, p_out)
+            quat_of(R_out[0], out[t, k, :4])
+            out[t, k, 4:] = p_out[0]
 
 
 @njit(cache=True)
@@ -119,37 +143,38 @@ def all_jacobians(
 ):  # fmt: skip
     """Add one site's Jacobians (t 3 6+j): base rotation, base translation, joints; mimic joints into their sources."""
     n = len(parent)
-    R, p, a, work = np.empty((n, 3, 3)), np.empty((n, 3)), np.empty((n, 3)), np.empty((2, 3, 3))
-    R_out, p_out = np.empty((3, 3)), np.empty(3)
-    column = np.empty(3)
+    order = np.arange(n)
+    R, p, a = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3))
+    R_out, p_out = np.empty((1, 3, 3)), np.empty((1, 3))
     i = site_joint[site]
     for t in range(len(joint_pos)):
-        forward(parent, hinge, R_zero, p_zero, axis, joint_pos[t], R_base[t], p_base[t], R, p, a, work)
-        place_site(site, site_joint, R_site, p_site, R, p, R_base[t], p_base[t], R_out, p_out)
+        place_base(R_base[t], p_base[t], R, p)
+        forward(order, parent, hinge, R_zero, p_zero, axis, joint_pos[t], R, p, a)
+        place_site(site, 0, site_joint, R_site, p_site, R, p, R_out, p_out)
         for k in range(3):
             orientation[t, k, k] = 1.0
             point[t, k, 3 + k] = 1.0
-        lever = p_out - p_base[t]
-        point[t, 0, 1], point[t, 0, 2] = lever[2], -lever[1]
-        point[t, 1, 0], point[t, 1, 2] = -lever[2], lever[0]
-        point[t, 2, 0], point[t, 2, 1] = lever[1], -lever[0]
+        x, y, z = p_out[0, 0] - p[0, 0], p_out[0, 1] - p[0, 1], p_out[0, 2] - p[0, 2]
+        point[t, 0, 1], point[t, 0, 2] = z, -y
+        point[t, 1, 0], point[t, 1, 2] = -z, x
+        point[t, 2, 0], point[t, 2, 1] = y, -x
         for s in range(path_start[i + 1], path_start[i + 2]):
             j = path[s]
             v = 6 + source[j]
-            point_column(hinge[j], a[j], p[j], p_out, column)
-            for r in range(3):
-                point[t, r, v] += ratio[j] * column[r]
-                if hinge[j]:
+            add_column(ratio[j], hinge[j], j, a, p, p_out[0, 0], p_out[0, 1], p_out[0, 2], point[t], v)
+            if hinge[j]:
+                for r in range(3):
                     orientation[t, r, v] += ratio[j] * a[j, r]
 
 
 @njit(cache=True)
-def point_column(hinge, a, origin, at, out):
-    """Write the velocity of a point `at` when the joint moves at 1 rad/s (or 1 m/s)."""
+def add_column(factor, hinge, j, a, p, x, y, z, J, v):
+    """Add factor times the velocity of the point (x, y, z), when joint j moves at 1 rad/s (m/s), to column v of J."""
     if hinge:
-        x, y, z = at[0] - origin[0], at[1] - origin[1], at[2] - origin[2]
-        out[0] = a[1] * z - a[2] * y
-        out[1] = a[2] * x - a[0] * z
-        out[2] = a[0] * y - a[1] * x
+        x, y, z = x - p[j + 1, 0], y - p[j + 1, 1], z - p[j + 1, 2]
+        J[0, v] += factor * (a[j, 1] * z - a[j, 2] * y)
+        J[1, v] += factor * (a[j, 2] * x - a[j, 0] * z)
+        J[2, v] += factor * (a[j, 0] * y - a[j, 1] * x)
     else:
-        out[0], out[1], out[2] = a[0], a[1], a[2]
+        for r in range(3):
+            J[r, v] += factor * a[j, r]

@@ -19,6 +19,8 @@ class Terms(NamedTuple):
     A frame without a target has weight 0 and a target of zeros (of identity).
     """
 
+    order: np.ndarray  # joints that any row needs, parents first
+    sites: np.ndarray  # (u), the sites that any row needs; the rows below count in these
     from_site: np.ndarray  # (m), WORLD: the world's origin
     to_site: np.ndarray  # (m)
     frame_site: np.ndarray  # (m), WORLD: the world's axes
@@ -132,14 +134,27 @@ def terms(tree: Tree, problem: Problem, var: Variables) -> Terms:
     zero = np.linalg.norm(quats, axis=-1) < 1e-9
     turn_weight[zero] = 0.0
     quats[zero] = [1.0, 0, 0, 0]
+    names = [
+        [None if isinstance(t, PointTerm) else t.from_site for t in vectors],
+        [t.site if isinstance(t, PointTerm) else t.to_site for t in vectors],
+        [None if isinstance(t, PointTerm) else t.frame_site for t in vectors],
+        [t.site for t in turns],
+    ]
+    used = sorted({tree.site(name) for row in names for name in row if name is not None})
+    place = {tree.site_names[site]: u for u, site in enumerate(used)}
+    from_site, to_site, frame_site, turn_site = (
+        np.array([WORLD if name is None else place[name] for name in row], dtype=np.int64) for row in names
+    )
     return Terms(
-        from_site=_sites(tree, [None if isinstance(t, PointTerm) else t.from_site for t in vectors]),
-        to_site=_sites(tree, [t.site if isinstance(t, PointTerm) else t.to_site for t in vectors]),
-        frame_site=_sites(tree, [None if isinstance(t, PointTerm) else t.frame_site for t in vectors]),
+        order=_order(tree, used),
+        sites=np.array(used, dtype=np.int64),
+        from_site=from_site,
+        to_site=to_site,
+        frame_site=frame_site,
         vector=vector,
         vector_weight=vector_weight,
         vector_huber=_huber([t.huber_m for t in vectors]),
-        turn_site=_sites(tree, [t.site for t in turns]),
+        turn_site=turn_site,
         turn=np.ascontiguousarray(geometry.matrix_from_quat(geometry.normalize(quats))),
         turn_weight=turn_weight,
         turn_huber=_huber([t.huber_rad for t in turns]),
@@ -161,8 +176,15 @@ def _targets(targets: list, weights: list, frames: int, width: int) -> tuple[np.
     return out, out_weight
 
 
-def _sites(tree: Tree, names: list[str | None]) -> np.ndarray:
-    return np.array([WORLD if name is None else tree.site(name) for name in names], dtype=np.int64)
+def _order(tree: Tree, sites: list[int]) -> np.ndarray:
+    """Joints between the base and the sites, parents first."""
+    needed = np.zeros(len(tree.joint_names), dtype=bool)
+    for site in sites:
+        j = int(tree.site_joint[site])
+        while j >= 0:
+            needed[j] = True
+            j = int(tree.parent[j])
+    return np.flatnonzero(needed).astype(np.int64)
 
 
 def _huber(limits: list[float | None]) -> np.ndarray:

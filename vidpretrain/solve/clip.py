@@ -21,39 +21,33 @@ _START_ITERATIONS, _SWEEP_ITERATIONS = 60, 4
 _SPEED_ROUNDS, _SPEED_ITERATIONS = 6, 4
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-6, 1e8
 _RANDOM_STARTS, _CARRIED_STARTS, _SAME_RAD = 6, 3, 0.1
-_STOPPED_RAD = 2e-3
+_STOPPED_RAD, _STOPPED_SHARE = 2e-3, 1e-3
 
 
 class Scratch(NamedTuple):
-    """Buffers of one frame's evaluation."""
+    """Buffers of one frame's evaluation; row 0 of R and p is the base."""
 
     R: np.ndarray
     p: np.ndarray
     a: np.ndarray
+    site_R: np.ndarray
+    site_p: np.ndarray
     work: np.ndarray
-    R1: np.ndarray
-    to: np.ndarray
-    frm: np.ndarray
-    d: np.ndarray
     r: np.ndarray
-    one: np.ndarray
     quat: np.ndarray
     J: np.ndarray
     touched: np.ndarray
 
 
-def _scratch(joints: int, width: int) -> Scratch:
+def _scratch(joints: int, sites: int, width: int) -> Scratch:
     return Scratch(
-        R=np.empty((joints, 3, 3)),
-        p=np.empty((joints, 3)),
+        R=np.empty((joints + 1, 3, 3)),
+        p=np.empty((joints + 1, 3)),
         a=np.empty((joints, 3)),
+        site_R=np.empty((sites, 3, 3)),
+        site_p=np.empty((sites, 3)),
         work=np.empty((2, 3, 3)),
-        R1=np.empty((3, 3)),
-        to=np.empty(3),
-        frm=np.empty(3),
-        d=np.empty(3),
         r=np.empty(3),
-        one=np.empty(3),
         quat=np.empty(4),
         J=np.empty((3, width)),
         touched=np.empty(width, dtype=np.int64),
@@ -81,7 +75,7 @@ class _Work:
         self.cost, self.cost_new = np.zeros(frames), np.zeros(frames)
         self.Q_new, self.Rb_new, self.pb_new = self.Q.copy(), self.Rb.copy(), self.pb.copy()
         self.damping = np.full(frames, _FIRST_DAMPING)
-        self.moved = np.full(frames, np.inf)
+        self.settled = np.zeros(frames, dtype=bool)
         self.speed = speeds.off(frames, self.var)
 
 
@@ -106,7 +100,7 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
     Q[:, ~fixed] = tree.with_mimic(Q)[:, ~fixed]
     Rb = np.ascontiguousarray(geometry.matrix_from_quat(geometry.normalize(base[:, :4])))
     left = np.zeros((problem.frames, len(rows.to_site) + len(rows.turn_site)))
-    scratch = _scratch(len(tree.joint_names), len(var.lower))
+    scratch = _scratch(len(tree.joint_names), len(rows.sites), len(var.lower))
     work = _Work(arrays, rows, var, Q, Rb, np.ascontiguousarray(base[:, 4:]), left, scratch)
     if problem.frames and len(var.lower):
         if not is_motion:
@@ -208,7 +202,7 @@ def _optimise(work: _Work, iterations: int, tolerance: float) -> None:
         accepted = after <= before
         _adapt(w, (before - after) / max(1e-300, -0.5 * float((w.gradient * w.step).sum())))
         if accepted:
-            w.moved = _moved(w)
+            w.settled = _settled_frames(w, before)
             w.Q, w.Q_new = w.Q_new, w.Q
             w.Rb, w.Rb_new = w.Rb_new, w.Rb
             w.pb, w.pb_new = w.pb_new, w.pb
@@ -254,12 +248,13 @@ def _step(w: _Work) -> bool:
     return info == 0 and bool(np.isfinite(w.step).all())
 
 
-def _moved(w: _Work) -> np.ndarray:
-    """Largest change of any joint (and of the base) in each frame, inf where damping held the step back."""
-    joints = np.abs(w.Q_new - w.Q).max(axis=1, initial=0.0)
+def _settled_frames(w: _Work, before: float) -> np.ndarray:
+    """Frames in which the accepted step changed next to nothing, in posture or in cost, and was not held back."""
+    still = np.abs(w.Q_new - w.Q).max(axis=1, initial=0.0) <= _STOPPED_RAD
     if w.var.base:
-        joints = np.maximum(joints, np.abs(w.step[:, :6]).max(axis=1))
-    return np.where(w.damping > 1e-1, np.inf, joints)
+        still &= np.abs(w.step[:, :6]).max(axis=1) <= _STOPPED_RAD
+    level = np.abs(w.cost_new - w.cost) <= _STOPPED_SHARE * (w.cost + before / len(w.cost))
+    return (still | level) & (w.damping < 1e-1)
 
 
 def _respect_speed(w: _Work, problem: Problem) -> None:
@@ -293,6 +288,6 @@ def _solution(w: _Work, tree: Tree, problem: Problem) -> Solution:
         T_world_base=geometry.pose(geometry.quat_from_matrix(w.Rb), w.pb),
         cost=float(w.cost_new.sum()),
         iterations=w.iterations,
-        converged=w.moved <= _STOPPED_RAD if len(w.var.lower) else np.ones(len(Q), dtype=bool),
+        converged=w.settled if len(w.var.lower) else np.ones(len(Q), dtype=bool),
         residual=tuple(np.ascontiguousarray(left[:, i]) for i in order),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vidpretrain.kinematics.kernels import forward, multiply, place_site, point_column, quat_of, turn
+from vidpretrain.kinematics.kernels import add_column, forward, multiply, place_base, place_site, quat_of, turn
 
 
 @njit(cache=True)
@@ -25,50 +25,60 @@ def log_of(R, q, out):
 
 
 @njit(cache=True)
-def add_cross(sign, x, y, J, column):
-    """Add sign * (x cross y) to a column of J."""
-    J[0, column] += sign * (x[1] * y[2] - x[2] * y[1])
-    J[1, column] += sign * (x[2] * y[0] - x[0] * y[2])
-    J[2, column] += sign * (x[0] * y[1] - x[1] * y[0])
-
-
-@njit(cache=True)
-def add_point(sign, tree, column, base, joint, at, pb, p, a, J, one):
-    """Add the Jacobian of the world point `at`, carried by `joint`, to J (3 v)."""
-    if base > 0:
+def add_point(sign, tree, var, joint, x, y, z, s):
+    """Add the Jacobian of the world point (x, y, z), carried by `joint`, to s.J (3 v)."""
+    J = s.J
+    if var.base > 0:
+        add_base_turn(sign, x - s.p[0, 0], y - s.p[0, 1], z - s.p[0, 2], J)
         for k in range(3):
-            one[:] = 0.0
-            one[k] = 1.0
-            add_cross(sign, one, at - pb, J, k)
             J[k, 3 + k] += sign
-    for s in range(tree.path_start[joint + 1], tree.path_start[joint + 2]):
-        j = tree.path[s]
-        if column[j] >= 0:
-            point_column(tree.hinge[j], a[j], p[j], at, one)
-            for r in range(3):
-                J[r, column[j]] += sign * tree.ratio[j] * one[r]
+    for i in range(tree.path_start[joint + 1], tree.path_start[joint + 2]):
+        j = tree.path[i]
+        v = var.column[j]
+        if v >= 0:
+            add_column(sign * tree.ratio[j], tree.hinge[j], j, s.a, s.p, x, y, z, J, v)
 
 
 @njit(cache=True)
-def add_turn(sign, tree, column, base, joint, about, a, J, one):
-    """Add the Jacobian of turning `joint`'s frame to J: the turn itself, or its cross product with `about`."""
-    crossed = about[0] != 0.0 or about[1] != 0.0 or about[2] != 0.0
-    if base > 0:
+def add_base_turn(sign, x, y, z, J):
+    """Add e_k x (x, y, z) to columns k = 0, 1, 2."""
+    J[1, 0] -= sign * z
+    J[2, 0] += sign * y
+    J[0, 1] += sign * z
+    J[2, 1] -= sign * x
+    J[0, 2] -= sign * y
+    J[1, 2] += sign * x
+
+
+@njit(cache=True)
+def add_turn(tree, var, joint, s):
+    """Add the Jacobian of turning `joint`'s frame to s.J."""
+    J, a = s.J, s.a
+    if var.base > 0:
         for k in range(3):
-            one[:] = 0.0
-            one[k] = 1.0
-            if crossed:
-                add_cross(sign, one, about, J, k)
-            else:
-                J[k, k] += sign
-    for s in range(tree.path_start[joint + 1], tree.path_start[joint + 2]):
-        j = tree.path[s]
-        if column[j] >= 0 and tree.hinge[j]:
-            if crossed:
-                add_cross(sign * tree.ratio[j], a[j], about, J, column[j])
-            else:
-                for r in range(3):
-                    J[r, column[j]] += sign * tree.ratio[j] * a[j, r]
+            J[k, k] += 1.0
+    for i in range(tree.path_start[joint + 1], tree.path_start[joint + 2]):
+        j = tree.path[i]
+        v = var.column[j]
+        if v >= 0 and tree.hinge[j]:
+            for r in range(3):
+                J[r, v] += tree.ratio[j] * a[j, r]
+
+
+@njit(cache=True)
+def subtract_carried(tree, var, joint, x, y, z, s):
+    """Subtract w x (x, y, z), w the turn of `joint`'s frame, from s.J."""
+    J, a = s.J, s.a
+    if var.base > 0:
+        add_base_turn(-1.0, x, y, z, J)
+    for i in range(tree.path_start[joint + 1], tree.path_start[joint + 2]):
+        j = tree.path[i]
+        v = var.column[j]
+        if v >= 0 and tree.hinge[j]:
+            f = tree.ratio[j]
+            J[0, v] -= f * (a[j, 1] * z - a[j, 2] * y)
+            J[1, v] -= f * (a[j, 2] * x - a[j, 0] * z)
+            J[2, v] -= f * (a[j, 0] * y - a[j, 1] * x)
 
 
 @njit(cache=True)
@@ -100,16 +110,19 @@ def robust(length, huber):
 def frame_cost(tree, terms, var, t, q, Rb, pb, wanted, g, H, left, s):
     """Cost of the targets and the posture of frame t at q (j), Rb, pb; adds to g (v) and H (v v) when `wanted`.
 
-    `left` (m + k) receives the lengths of the residuals. `s` is scratch (see `scratch`).
+    `left` (m + k) receives the lengths of the residuals. `s` holds the buffers (see `clip.Scratch`).
     """
-    forward(tree.parent, tree.hinge, tree.R_zero, tree.p_zero, tree.axis, q, Rb, pb, s.R, s.p, s.a, s.work)
+    place_base(Rb, pb, s.R, s.p)
+    forward(terms.order, tree.parent, tree.hinge, tree.R_zero, tree.p_zero, tree.axis, q, s.R, s.p, s.a)
+    for u in range(len(terms.sites)):
+        place_site(terms.sites[u], u, tree.site_joint, tree.R_site, tree.p_site, s.R, s.p, s.site_R, s.site_p)
     cost = 0.0
     for m in range(len(terms.to_site)):
         if terms.vector_weight[t, m] > 0.0:
-            cost += vector_cost(tree, terms, var, t, m, Rb, pb, wanted, g, H, left, s)
+            cost += vector_cost(tree, terms, var, t, m, wanted, g, H, left, s)
     for k in range(len(terms.turn_site)):
         if terms.turn_weight[t, k] > 0.0:
-            cost += turn_cost(tree, terms, var, t, k, Rb, pb, wanted, g, H, left, s)
+            cost += turn_cost(tree, terms, var, t, k, wanted, g, H, left, s)
     for i in range(len(var.joint)):
         v = var.base + i
         off = q[var.joint[i]] - terms.posture[t, v]
@@ -121,60 +134,55 @@ def frame_cost(tree, terms, var, t, q, Rb, pb, wanted, g, H, left, s):
 
 
 @njit(cache=True)
-def vector_cost(tree, terms, var, t, m, Rb, pb, wanted, g, H, left, s):
-    """One row: the vector between two sites, in the world's or a site's axes, against its target."""
+def vector_cost(tree, terms, var, t, m, wanted, g, H, left, s):
+    """One row: the vector between two sites, in the world's or a site's axes, against its target.
+
+    In a site's axes the residual is R^T d - target; it is turned into the world's axes, where it is d - R target and
+    its derivative dd - w x d (plus R times a turn of the residual, which leaves its length alone).
+    """
     to, frm, frame = terms.to_site[m], terms.from_site[m], terms.frame_site[m]
-    place_site(to, tree.site_joint, tree.R_site, tree.p_site, s.R, s.p, Rb, pb, s.R1, s.to)
-    s.frm[:] = 0.0
+    P, F, r = s.site_p, s.site_R, s.r
+    x, y, z = P[to, 0], P[to, 1], P[to, 2]
     if frm >= 0:
-        place_site(frm, tree.site_joint, tree.R_site, tree.p_site, s.R, s.p, Rb, pb, s.R1, s.frm)
-    d = s.d
-    for r in range(3):
-        d[r] = s.to[r] - s.frm[r]
+        x, y, z = x - P[frm, 0], y - P[frm, 1], z - P[frm, 2]
+    u, v, w = terms.vector[t, m, 0], terms.vector[t, m, 1], terms.vector[t, m, 2]
     if frame >= 0:
-        place_site(frame, tree.site_joint, tree.R_site, tree.p_site, s.R, s.p, Rb, pb, s.R1, s.one)
-        for r in range(3):
-            s.r[r] = s.R1[0, r] * d[0] + s.R1[1, r] * d[1] + s.R1[2, r] * d[2] - terms.vector[t, m, r]
+        r[0] = x - (F[frame, 0, 0] * u + F[frame, 0, 1] * v + F[frame, 0, 2] * w)
+        r[1] = y - (F[frame, 1, 0] * u + F[frame, 1, 1] * v + F[frame, 1, 2] * w)
+        r[2] = z - (F[frame, 2, 0] * u + F[frame, 2, 1] * v + F[frame, 2, 2] * w)
     else:
-        for r in range(3):
-            s.r[r] = d[r] - terms.vector[t, m, r]
-    length = np.sqrt(s.r[0] * s.r[0] + s.r[1] * s.r[1] + s.r[2] * s.r[2])
+        r[0], r[1], r[2] = x - u, y - v, z - w
+    length = np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
     left[m] = length
     cost, share = robust(length, terms.vector_huber[m])
     if wanted:
-        J = s.J
-        J[:] = 0.0
-        add_point(1.0, tree, var.column, var.base, tree.site_joint[to], s.to, pb, s.p, s.a, J, s.one)
+        s.J[:] = 0.0
+        add_point(1.0, tree, var, tree.site_joint[terms.sites[to]], P[to, 0], P[to, 1], P[to, 2], s)
         if frm >= 0:
-            add_point(-1.0, tree, var.column, var.base, tree.site_joint[frm], s.frm, pb, s.p, s.a, J, s.one)
-        if frame >= 0:  # d of R^T d is R^T (dd - w x d); in world axes the residual is R r
-            if d[0] != 0.0 or d[1] != 0.0 or d[2] != 0.0:
-                add_turn(-1.0, tree, var.column, var.base, tree.site_joint[frame], d, s.a, J, s.one)
-            for r in range(3):
-                s.one[r] = s.R1[r, 0] * s.r[0] + s.R1[r, 1] * s.r[1] + s.R1[r, 2] * s.r[2]
-            for r in range(3):
-                s.r[r] = s.one[r]
-        accumulate(share * terms.vector_weight[t, m], J, s.r, g, H, s.touched)
+            add_point(-1.0, tree, var, tree.site_joint[terms.sites[frm]], P[frm, 0], P[frm, 1], P[frm, 2], s)
+        if frame >= 0:
+            subtract_carried(tree, var, tree.site_joint[terms.sites[frame]], x, y, z, s)
+        accumulate(share * terms.vector_weight[t, m], s.J, r, g, H, s.touched)
     return cost * terms.vector_weight[t, m]
 
 
 @njit(cache=True)
-def turn_cost(tree, terms, var, t, k, Rb, pb, wanted, g, H, left, s):
+def turn_cost(tree, terms, var, t, k, wanted, g, H, left, s):
     """One row: a site's orientation against its target."""
     site = terms.turn_site[k]
-    place_site(site, tree.site_joint, tree.R_site, tree.p_site, s.R, s.p, Rb, pb, s.R1, s.to)
+    A, B = s.site_R, terms.turn
     for i in range(3):
         for c in range(3):
-            s.work[0, i, c] = terms.turn[t, k, c, i]
-    multiply(s.R1, s.work[0], s.work[1])
-    log_of(s.work[1], s.quat, s.r)
+            s.work[0, i, c] = (
+                A[site, i, 0] * B[t, k, c, 0] + A[site, i, 1] * B[t, k, c, 1] + A[site, i, 2] * B[t, k, c, 2]
+            )
+    log_of(s.work[0], s.quat, s.r)
     length = np.sqrt(s.r[0] * s.r[0] + s.r[1] * s.r[1] + s.r[2] * s.r[2])
     left[len(terms.to_site) + k] = length
     cost, share = robust(length, terms.turn_huber[k])
     if wanted:
         s.J[:] = 0.0
-        s.d[:] = 0.0
-        add_turn(1.0, tree, var.column, var.base, tree.site_joint[site], s.d, s.a, s.J, s.one)
+        add_turn(tree, var, tree.site_joint[terms.sites[site]], s)
         accumulate(share * terms.turn_weight[t, k], s.J, s.r, g, H, s.touched)
     return cost * terms.turn_weight[t, k]
 

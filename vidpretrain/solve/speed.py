@@ -35,11 +35,12 @@ def excess(var: Variables, Q: np.ndarray) -> np.ndarray:
 
 def tightened(speed: Speed, var: Variables, Q: np.ndarray, curvature: np.ndarray) -> Speed:
     """The next multipliers; `curvature` (v) sets the stiffness of variables that are beyond their limit at first."""
-    over = excess(var, Q) + (var.step - speed.aim)
+    slack = np.where(np.isfinite(var.step), (1.0 - _AIM) * np.nan_to_num(var.step, posinf=0.0), 0.0)
+    over = excess(var, Q) + slack
     stiffness = np.where((speed.stiffness == 0) & (over > 0).any(axis=0), curvature, speed.stiffness)
     multiplier = speed.multiplier.copy()
     pushed = stiffness > 0
-    multiplier[:-1, pushed] = np.maximum(0.0, multiplier[:-1, pushed] + (stiffness * over)[:, pushed])
+    multiplier[:-1, pushed] = np.maximum(0.0, multiplier[:-1, pushed] + stiffness[pushed] * over[:, pushed])
     return Speed(aim=speed.aim, stiffness=stiffness, multiplier=multiplier)
 
 
@@ -50,6 +51,8 @@ def slowed(path: np.ndarray, step: np.ndarray) -> np.ndarray:
     given path's extremes, and therefore inside any limits that the given path respects.
     """
     step = step * (1.0 - _ROUNDING)
+    if np.isinf(step).all():
+        return path.copy()
     below, above = path.copy(), path.copy()
     for t in range(1, len(path)):
         below[t] = np.minimum(below[t], below[t - 1] + step)
