@@ -2,6 +2,7 @@
 """Does lerobot read our data sets as we do? Called by scripts/interop.sh, in two environments.
 
     interop.py make DATASET             (ours)     write a data set with shared files, two tasks and rejected items
+    interop.py write DATASET            (lerobot)  let lerobot write one, in its default codec AV1
     interop.py dump DATASET OUT         (ours)     what our reader sees: every value, the sha256 of every picture
     interop.py compare DATASET OUT      (lerobot)  open it with LeRobotDataset and demand the same, bit for bit
 
@@ -89,6 +90,26 @@ def _episode(number: int, length: int):
     return episode, pictures
 
 
+def write(root: Path) -> None:
+    """Let lerobot write a data set of three episodes, so that we read what we did not write."""
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    names = {"dtype": "float32", "shape": (3,), "names": ["a", "b", "c"]}
+    picture = {"dtype": "video", "shape": (96, 128, 3), "names": ["height", "width", "channels"]}
+    features = {"observation.state": names, "action": names, "observation.images.top": picture}
+    theirs = LeRobotDataset.create("local/written", 30, features, root=root, robot_type="arm", use_videos=True)
+    rng = np.random.default_rng(0)
+    v, u = np.mgrid[:96, :128]
+    for number, length in enumerate((20, 33, 15)):
+        for k in range(length):
+            image = np.stack([u * 2, v * 2, (u + v + 5 * k + 40 * number) % 256], axis=-1).astype(np.uint8)
+            state, action = rng.normal(size=(2, 3)).astype(np.float32)
+            frame = {"observation.state": state, "action": action, "observation.images.top": image}
+            theirs.add_frame(frame | {"task": f"task {number % 2}"})
+        theirs.save_episode()
+    theirs.finalize()
+
+
 def dump(root: Path, out: Path) -> None:
     """Write what our reader sees of every episode."""
     from vidpretrain.dataset import check_dataset, open_dataset
@@ -102,7 +123,11 @@ def dump(root: Path, out: Path) -> None:
     for episode in dataset.episodes:
         columns = {key: value for key, value in dataset.columns(episode.index).items() if key in dataset.features}
         strings = {key: value.tolist() for key, value in columns.items() if value.dtype == object}
-        np.savez(out / f"columns_{episode.index}.npz", **{k: v for k, v in columns.items() if k not in strings})
+        np.savez(
+            out / f"columns_{episode.index}.npz",
+            allow_pickle=False,
+            **{k: v for k, v in columns.items() if k not in strings},
+        )
         hashes = {}
         for camera in dataset.camera_keys:
             hashes[camera], kept = [], []
@@ -213,15 +238,17 @@ def _stats(theirs, root: Path) -> list[str]:
 def main() -> None:
     """Parse the command line and run one step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("make", "dump", "compare"))
+    parser.add_argument("step", choices=("make", "write", "dump", "compare"))
     parser.add_argument("dataset", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--backend", default="pyav", help="lerobot's video backend (pyav or torchcodec)")
     args = parser.parse_args()
-    if args.step != "make" and args.out is None:
+    if args.step in ("dump", "compare") and args.out is None:
         parser.error(f"{args.step} needs OUT")
     if args.step == "make":
         make(args.dataset)
+    elif args.step == "write":
+        write(args.dataset)
     elif args.step == "dump":
         dump(args.dataset, args.out)
     else:

@@ -2,7 +2,7 @@
 # Open data sets of ours in lerobot, in an environment of its own (.venv-interop, about 8 GB), and demand that every value
 # and every decoded picture is the same. Safe to call again: the environment is made once.
 #
-#   scripts/interop.sh                 a data set written for the purpose
+#   scripts/interop.sh                 a data set that we write and one that lerobot writes
 #   scripts/interop.sh runs/x/dataset  that one too (any number of folders)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,7 +21,8 @@ trap 'rm -rf "$WORK"' EXIT
 export HF_HOME=$WORK/hf HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore
 
 .venv/bin/python scripts/interop.py make "$WORK/set"
-for SET in "$WORK/set" "$@"; do
+"$VENV/bin/python" scripts/interop.py write "$WORK/theirs" >/dev/null 2>&1
+for SET in "$WORK/set" "$WORK/theirs" "$@"; do
     rm -rf "$WORK/ours"
     .venv/bin/python scripts/interop.py dump "$SET" "$WORK/ours"
     "$VENV/bin/python" scripts/interop.py compare "$SET" "$WORK/ours"

@@ -190,6 +190,18 @@ def test_groups_are_found_by_name_and_absent_ones_are_not_valid(write_toy, tmp_p
     assert cache.embodiment == "other"
 
 
+def test_a_layout_that_does_not_fit_is_refused(write_toy, tmp_path, spec):
+    dataset = open_dataset(write_toy())
+    with pytest.raises(DatasetError, match="another rate"):
+        build_cache(dataset, tmp_path / "cache", 16, spec=dataclasses.replace(spec, rate_hz=15.0))
+    legs = Group(name="legs", names=("a", "b"), quantity="joint", representation="relative", unit="rad")
+    with pytest.raises(DatasetError, match="another robot"):
+        build_cache(dataset, tmp_path / "cache", 16, spec=dataclasses.replace(spec, groups=(legs,)))
+    wide = dataclasses.replace(spec.groups[0], names=("l0", "l1", "l2"))
+    with pytest.raises(DatasetError, match="another width"):
+        build_cache(dataset, tmp_path / "cache", 16, spec=dataclasses.replace(spec, groups=(wide,)))
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="the data folder beside the project is not there")
 @pytest.mark.shared
 def test_real_episodes_get_their_wrists_from_kinematics(tmp_path):

@@ -56,7 +56,7 @@ def build_cache(
         progress: called with (episodes done, episodes in all).
 
     Raises:
-        DatasetError: no such episode, or its data are broken.
+        DatasetError: no such episode, another rate than the spec's, none of its groups, or broken data.
         DiskFull: no space left; what is complete stays aside for the next try.
     """
     config, out = config or DatasetConfig(), Path(out)
@@ -65,6 +65,7 @@ def build_cache(
     numbers = list(range(len(dataset))) if episodes is None else [int(number) for number in episodes]
     if not numbers:
         raise DatasetError("a cache of no episodes", asked=dataset.root, valid=f"0 to {len(dataset) - 1}")
+    _require_fitting(dataset, spec)
     embodiment = embodiment or spec.embodiment
     digest = configuration.digest(
         FORMAT, dataset.digest, size, fit, numbers, configuration.plain(spec), getattr(robot, "digest", None),
@@ -112,6 +113,18 @@ def build_cache(
         move_into_place(aside, out, overwrite=True)
     log.info("training cache %s: %d rows of %d episodes at %d px", out, rows, len(numbers), size)
     return TrainingCache.open(out)
+
+
+def _require_fitting(dataset: Dataset, spec: ActionSpec) -> None:
+    if abs(spec.rate_hz - dataset.rate_hz) > 1e-6 * spec.rate_hz:
+        raise DatasetError("a data set of another rate", asked=f"{spec.rate_hz:g} Hz", found=f"{dataset.rate_hz:g} Hz")
+    names, have = [group.name for group in spec.groups], [group.name for group in dataset.spec.groups]
+    if not set(names) & set(have):
+        raise DatasetError(
+            f"a data set for another robot than {spec.embodiment}",
+            asked=f"groups {', '.join(names)}",
+            found=f"groups {', '.join(have)} in {dataset.root}",
+        )
 
 
 class _Pictures:

@@ -17,13 +17,14 @@ from vidpretrain.errors import DatasetError, DiskFull
 
 @contextmanager
 def disk_guard(path: Path) -> Iterator[None]:
-    """Turn "no space left" from the system, pyarrow or FFmpeg into DiskFull."""
+    """Turn "no space left" from the system, pyarrow or FFmpeg into a DiskFull that names `path`."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+    except (OSError, DiskFull) as error:
+        numbers = (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, DiskFull) or error.errno in numbers or "No space left" in str(error):
             raise DiskFull(
-                "no space left on the device; what was written so far is removed",
+                "no space left on the device; nothing half-written is taken for whole",
                 asked=path,
                 found=f"{_free_bytes(path) / 1e6:.0f} MB free",
                 next_command=f"df -h {_existing(path)}",

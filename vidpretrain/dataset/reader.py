@@ -96,7 +96,7 @@ class Dataset:
             raise DatasetError(f"the episode's rows cannot be read: {error}", asked=info.data_path) from None
         if len(table) != info.length:
             raise DatasetError("the file has too few rows", asked=info.length, found=f"{len(table)} {info.data_path}")
-        columns = numpy_writable(layout.numpy_columns(table, self.features))
+        columns = {key: np.array(value) for key, value in layout.numpy_columns(table, self.features).items()}
         shape = columns[layout.STATE].shape
         columns.setdefault("valid", np.ones(shape, dtype=bool))
         columns.setdefault("confidence", np.ones(shape, dtype=np.float32))
@@ -316,8 +316,3 @@ def _rows(file, start: int, count: int):
             groups.append(group)
         group_start += size
     return file.read_row_groups(groups).slice(start - first, count)
-
-
-def numpy_writable(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same columns, each its own array."""
-    return {key: np.array(value) for key, value in columns.items()}
