@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vidpretrain.errors import InputError, MissingExtra
-from vidpretrain.video.decode import Frames, open_container, rgb, upright
+from vidpretrain.video.decode import Frames, open_container, rgb
 from vidpretrain.video.info import VideoInfo
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -170,12 +170,11 @@ class _Decord:
         except (decord.DECORDError, RuntimeError) as error:
             raise _changed(info, f"decord cannot open it ({str(error).splitlines()[0]})") from None
         if len(self._reader) != info.frame_count:
-            self.close()
             raise _changed(info, f"decord finds {len(self._reader)} frames, not {info.frame_count}")
 
     def close(self) -> None:
         self._reader = None
 
     def frames(self, indices: Sequence[int]) -> Iterator[Picture]:
-        for index in indices:
-            yield upright(self._reader[index].asnumpy(), self._info.rotation_deg)
+        for index in indices:  # decord turns pictures upright by itself
+            yield self._reader[index].asnumpy()

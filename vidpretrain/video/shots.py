@@ -104,7 +104,8 @@ def find_cuts(
             difference.append(_difference(window[-2], window[-1]))
         across.append(_difference(window[0], window[2]) if len(window) > 2 else 1.0)
     beyond = np.array([*across[1:], 1.0])  # at each frame, the look across it
-    cuts = np.flatnonzero((np.array(difference) > threshold) & (beyond > threshold))
+    before = np.array([1.0, *beyond[:-1]])
+    cuts = np.flatnonzero((np.array(difference) > threshold) & (np.minimum(beyond, before) > threshold))
     return np.array(difference), cuts.tolist()
 
 

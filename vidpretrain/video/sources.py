@@ -1,8 +1,9 @@
 """Which files are videos, and what is known about them: licence, attribution, camera.
 
 A `manifest.tsv` beside a video has a header line and one row per file (column `name`); a `NAME.json` beside it wins
-over the manifest. Both may hold license (or licence), attribution, consent, repo, commit, path; the JSON file also
-intrinsics: `K` (3 by 3, pixels of the upright picture) or fx, fy, cx, cy, and `distortion` (OpenCV order).
+over the manifest. Both may hold license (or licence), attribution, consent, repo, commit, path and instruction (or
+what: what happens in the video); the JSON file also intrinsics: `K` (3 by 3, pixels of the upright picture) or fx, fy,
+cx, cy, and `distortion` (OpenCV order).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from vidpretrain.errors import InputError
 from vidpretrain.types import Frozen, Source
 
 EXTENSIONS = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv .mjpeg .mjpg".split()
+    f".{name}"
+    for name in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "wmv", "flv", "ts", "mts", "m2ts", "3gp")
 )
 
 
@@ -129,6 +131,7 @@ def _source(path: Path, license: str) -> Source:
         license=str(facts.get("license") or facts.get("licence") or license),
         attribution=str(facts.get("attribution") or origin),
         consent=str(facts.get("consent") or "unknown"),
+        instruction=str(facts.get("instruction") or facts.get("what") or ""),
     )
 
 

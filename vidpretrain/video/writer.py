@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -111,7 +111,11 @@ class H264Writer:
                     _flush(self._tmp)
                     os.replace(self._tmp, self.path)
         finally:
-            self._close(quiet=True)
+            self._clean()
+
+    def _clean(self) -> None:
+        self._close(quiet=True)
+        with suppress(OSError):  # its folder may not be one
             self._tmp.unlink(missing_ok=True)
 
     def _close(self, quiet: bool) -> None:
@@ -131,8 +135,7 @@ class H264Writer:
         try:
             yield
         except OSError as error:  # av's errors of the operating system are OSErrors too
-            self._close(quiet=True)
-            self._tmp.unlink(missing_ok=True)
+            self._clean()
             folder = self.path.parent
             if error.errno == errno.ENOSPC:
                 raise DiskFull("no space left on the device", asked=self.path, next_command=f"df -h {folder}") from None
