@@ -169,6 +169,52 @@ def test_a_mirrored_hand_is_refused_and_counted(inspire, make):
     assert found.valid[:, 0].all()
 
 
+def test_a_mirrored_body_is_a_reject_that_says_so(inspire, make):
+    person = make["person"](inspire, make["wave"](inspire))
+    sk, points = skeleton("human75"), np.array(person.p_world_keypoint)
+    for name, offset in (("nose", 0.13), ("left_ear", 0.0), ("right_ear", 0.0)):
+        points[:, sk.index(name)] = np.array([offset, 0.0, 1.6])
+    seen = np.isfinite(points).all(-1)
+    person = dataclasses.replace(person, valid=seen, sigma_m=np.where(seen, 0.01, np.nan), p_world_keypoint=points)
+    assert done(person, inspire).placement == "torso"
+    mirrored = dataclasses.replace(person, p_world_keypoint=points * np.array([1.0, -1.0, 1.0]))
+    found = retarget(mirrored, inspire)
+    assert isinstance(found, Reject)
+    assert found.reason is Reason.NO_USABLE_SEGMENT
+    assert "left and right are exchanged" in found.detail
+
+
+def test_a_body_in_millimetres_is_a_reject_that_says_so(inspire, make):
+    person = make["person"](inspire, make["wave"](inspire))
+    found = retarget(dataclasses.replace(person, p_world_keypoint=np.asarray(person.p_world_keypoint) * 1e3), inspire)
+    assert isinstance(found, Reject)
+    assert "not in metres" in found.detail
+
+
+def test_a_trunk_that_changes_its_size_is_somebody_else(inspire, make):
+    truth = make["wave"](inspire)
+    person = make["person"](inspire, truth)
+    points = np.array(person.p_world_keypoint)
+    points[40:50] *= np.array([0.3, -0.3, -0.3])  # small and upside down
+    points[40:50, 33:] = person.p_world_keypoint[40:50, 33:]  # the hands stay
+    found = done(dataclasses.replace(person, p_world_keypoint=points), inspire)
+    np.testing.assert_array_equal(np.flatnonzero(~found.valid.any(axis=1)), np.arange(40, 50))
+    error = np.linalg.norm(wrists(inspire, found.joint_pos)[..., 4:] - wrists(inspire, truth)[..., 4:], axis=-1)
+    assert np.median(error[:36]) < 0.01
+    assert np.median(error[54:]) < 0.01
+
+
+def test_a_hand_that_teleports_costs_only_those_frames(inspire, make):
+    person = make["person"](inspire, make["wave"](inspire), body=False)
+    points = np.array(person.p_world_keypoint)
+    away = np.arange(3, 90, 9)
+    points[away] += 5.0
+    found = done(dataclasses.replace(person, p_world_keypoint=points), inspire)
+    np.testing.assert_array_equal(np.flatnonzero(~found.valid[:, 0]), away)
+    assert found.figures["left_far_frames"] == len(away)
+    assert found.figures["left_wrist_median_m"] < 0.02
+
+
 def test_both_hands_mirrored_is_a_reject_that_says_so(inspire, make):
     person = make["person"](inspire, make["wave"](inspire), body=False)
     points = np.array(person.p_world_keypoint) * np.array([1.0, -1.0, 1.0])

@@ -44,9 +44,14 @@ def legs_seen(grid: GridMotion) -> Bool[np.ndarray, " t"]:
 
 
 def is_whole_body(grid: GridMotion, size: RobotSize, kind: str, config: RetargetConfig) -> bool:
-    """Whether base and legs follow the person: legs seen often enough, on a robot that has some."""
-    legs = legs_seen(grid).mean() >= config.min_leg_share
-    return config.whole_body == "auto" and kind == "torso" and np.isfinite(size.leg_m) and bool(legs)
+    """Whether base and legs follow the person: upright, legs seen often enough, on a robot that has some."""
+    if config.whole_body != "auto" or kind != "torso" or not np.isfinite(size.leg_m):
+        return False
+    legs = legs_seen(grid)
+    if legs.mean() < config.min_leg_share:
+        return False
+    up = geometry.rotate(grid.T_world_root[legs, :4], np.array([0.0, 0.0, 1.0]))[:, 2]
+    return bool(np.median(up) > 0.3)
 
 
 def place_body(grid: GridMotion, size: RobotSize, height_m: float) -> PlacedBody:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vidpretrain import geometry
 from vidpretrain.retarget import body as whole
-from vidpretrain.retarget import placement
+from vidpretrain.retarget import human, placement
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.feasible import feasible_frames
 from vidpretrain.retarget.hands import SeenHand, seen_hand
@@ -17,6 +17,8 @@ from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import Solution, Start, solve_clip
 from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion
+
+_FACE_M = 0.03
 
 
 def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> RobotMotion | Reject:
@@ -42,6 +44,8 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     size = measure(robot)
     kind = placement.choose(grid, hands, motion.view, config)
     refused = _nothing_to_follow(grid, hands, kind, config)
+    if refused is None and kind == "torso":
+        refused = _no_human_body(grid, config.arm_by_height * motion.height_m)
     if refused is not None:
         return refused
     placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
@@ -84,6 +88,22 @@ def _nothing_to_follow(grid: GridMotion, hands: dict[str, SeenHand], kind: str, 
     )
 
 
+def _no_human_body(grid: GridMotion, assumed_arm_m: float) -> Reject | None:
+    """A Reject where the trunk and arms are not in metres, or left and right are exchanged."""
+    T_world_torso, seen = human.torso(grid)
+    if not seen.any():
+        return Reject(reason=Reason.NO_USABLE_SEGMENT, detail="no frame has two shoulders of one width")
+    arm_m = sum(placement.arm_lengths(grid, assumed_arm_m))
+    if not 0.5 < arm_m / assumed_arm_m < 2.0:
+        detail = f"an arm of {arm_m:.3g} m where about {assumed_arm_m:.2f} is expected: not in metres"
+        return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
+    ahead_m = human.face_ahead(grid, T_world_torso)
+    if ahead_m < -_FACE_M:
+        detail = f"the face is {-100 * ahead_m:.0f} cm behind the ears: left and right are exchanged, or mirrored"
+        return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
+    return None
+
+
 def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm, config: RetargetConfig) -> SideState:
     has_arm = np.isfinite(arm.p_base_wrist).all(axis=1) & np.isfinite(arm.sigma_m)
     has_hand = hand.valid & has_arm
@@ -105,8 +125,8 @@ def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]
 def _poor(solution: Solution, errors: dict, config: RetargetConfig) -> Reject | None:
     """A Reject where the wrists are far off, or half that far and the solver had not settled either."""
     share = float(np.mean(solution.converged))
-    left = np.concatenate([errors[f"{side}_wrist"] for side in SIDES if f"{side}_wrist" in errors])
-    median = float(np.nanmedian(left))
+    left = np.concatenate([errors.get(f"{side}_wrist", np.zeros(0)) for side in SIDES])
+    median = float(np.median(left[np.isfinite(left)])) if np.isfinite(left).any() else float("inf")
     figures = (
         f"wrists {100 * median:.1f} cm off in the median, {share:.0%} of {len(solution.converged)} frames converged"
     )

@@ -96,7 +96,7 @@ def torso(grid: GridMotion, smooth_s: float = 0.1) -> tuple[Float64[np.ndarray, 
     middle = 0.5 * (left + right)
     up = middle - 0.5 * (grid.point("left_hip") + grid.point("right_hip"))
     seen = seen & _steady(np.linalg.norm(left - right, axis=1), seen)
-    seen = seen & (_steady(np.linalg.norm(up, axis=1), hips) | ~hips)
+    seen = seen & (_steady(np.linalg.norm(up, axis=1), hips & seen) | ~hips)
     up = np.where(hips[:, None], up, np.array([0.0, 0.0, 1.0]))
     axes = np.concatenate([left - right, geometry.normalize(up), middle], axis=1)
     if not seen.any():
@@ -110,11 +110,24 @@ def torso(grid: GridMotion, smooth_s: float = 0.1) -> tuple[Float64[np.ndarray, 
 
 
 def _steady(length: Float64[np.ndarray, " t"], known: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """Frames in which a length that cannot change is less than half as long again as its median, or as short."""
+    """Frames in which a length that cannot change is within half as much again of its median, up or down."""
+    known = known & np.isfinite(length) & (length > 0)
     if not known.any():
         return known
-    with np.errstate(invalid="ignore"):
-        return np.abs(np.log(length / np.median(length[known]))) < np.log(1.5)
+    out = known.copy()
+    out[known] = np.abs(np.log(length[known] / np.median(length[known]))) < np.log(1.5)
+    return out
+
+
+def face_ahead(grid: GridMotion, T_world_torso: Float64[np.ndarray, "t 7"]) -> float:
+    """How far the nose is before the ears along the trunk's forward axis, median of the clip in metres; NaN unseen.
+
+    About .13 on real people, whatever they do; negative means that left and right are exchanged.
+    """
+    ears = 0.5 * (grid.point("left_ear") + grid.point("right_ear"))
+    ahead = geometry.rotate(geometry.quat_inverse(T_world_torso[:, :4]), grid.point("nose") - ears)[:, 0]
+    known = np.isfinite(ahead)
+    return float(np.median(ahead[known])) if known.any() else float("nan")
 
 
 def fill(value: Float64[np.ndarray, "t n"], known: Bool[np.ndarray, " t"]) -> Float64[np.ndarray, "t n"]:

@@ -78,7 +78,7 @@ def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, ass
     T_world_torso, seen = human.torso(grid)
     q_base_torso = size.T_base_torso[:4]
     q_base_world = geometry.quat_mul(q_base_torso, geometry.quat_inverse(T_world_torso[:, :4]))
-    upper_h, fore_h = _arm_lengths(grid, assumed_arm_m)
+    upper_h, fore_h = arm_lengths(grid, assumed_arm_m)
     scales, arms, figures = [], {}, {}
     for side in SIDES:
         arm, hand = size.arms[side], hands[side]
@@ -113,7 +113,7 @@ def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, ass
     return Placed(kind="torso", arms=arms, T_base_camera=_constant(T_base_camera), figures=figures)
 
 
-def _arm_lengths(grid: GridMotion, assumed_arm_m: float) -> tuple[float, float]:
+def arm_lengths(grid: GridMotion, assumed_arm_m: float) -> tuple[float, float]:
     """(upper arm, forearm) of the person, who has two equal arms; by height where no elbow was ever seen."""
     parts = (("shoulder", "elbow", 0.56), ("elbow", "wrist", 0.44))
     out = []
@@ -153,13 +153,14 @@ def _by_camera(grid, hands, robot: Robot, size: RobotSize, scale: float, config:
         + scale * geometry.rotate(q_base_camera, geometry.transform(T_camera_world, hands[side].p_world_point[:, 0]))
         for side in SIDES
     }
+    wrists, far = _without_jumps(wrists, size)
     offset = reach_offset(wrists, size, config)
     T_base_camera = geometry.pose(q_base_camera, p_base_camera + offset)
     return Placed(
         kind="ego",
         arms=_hand_arms(grid, hands, wrists, offset, dict.fromkeys(SIDES, q_base_world), scale),
         T_base_camera=np.repeat(T_base_camera[None], len(grid.time_ns), axis=0),
-        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset))},
+        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **far},
     )
 
 
@@ -173,6 +174,22 @@ def _hand_arms(grid, hands, wrists, offset, q_base_world, scale: float) -> dict[
         )
         for side in SIDES
     }
+
+
+def _without_jumps(
+    wrists: dict[str, Float64[np.ndarray, "t 3"]], size: RobotSize
+) -> tuple[dict[str, Float64[np.ndarray, "t 3"]], dict[str, float]]:
+    """Wrist tracks without frames two arm's lengths from their middle, where no arm can follow, and their counts."""
+    out, figures = {}, {}
+    for side, track in wrists.items():
+        known = np.isfinite(track).all(axis=1)
+        far = np.zeros(len(track), dtype=bool)
+        if known.any():
+            middle = np.median(track[known], axis=0)
+            far[known] = np.linalg.norm(track[known] - middle, axis=1) > 2 * size.arms[side].length_m
+        out[side] = np.where(far[:, None], np.nan, track)
+        figures[f"{side}_far_frames"] = float(far.sum())
+    return out, figures
 
 
 def reach_offset(
@@ -220,6 +237,7 @@ def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: 
         return heading.p_base_middle + scale * turned
 
     wrists = {side: to_base(hands[side].p_world_point[:, 0]) for side in SIDES}
+    wrists, far = _without_jumps(wrists, size)
     offset = reach_offset(wrists, size, config)
     rotations = {
         side: np.tile(geometry.quat_mul(heading.q_extra[side], heading.q_base_world), (len(grid.time_ns), 1))
@@ -233,7 +251,7 @@ def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: 
         kind="hands",
         arms=_hand_arms(grid, hands, wrists, offset, rotations, scale),
         T_base_camera=_constant(camera),
-        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **heading.figures},
+        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **heading.figures, **far},
     )
 
 
