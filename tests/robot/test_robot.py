@@ -182,7 +182,8 @@ def test_real_states_lie_inside_the_limits():
 def own(tmp_path: Path, **changes) -> Path:
     """A user's robot: two hinges, its YAML beside its MJCF."""
     (tmp_path / "mine.xml").write_text(
-        """<mujoco><compiler angle="radian"/><worldbody><body name="trunk"><freejoint/><inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
+        """<mujoco><compiler angle="radian"/><worldbody><body name="trunk"><freejoint/>
+        <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
         <body name="upper" pos="0 0.2 0.3"><joint name="lift" axis="0 1 0" range="-1 1"/><geom size=".05"/>
         <body name="fore" pos="0 0 -.2"><joint name="bend" axis="0 1 0" range="-2 0"/><geom size=".05"/>
         </body></body></body></worldbody></mujoco>"""

@@ -18,7 +18,7 @@ from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
 from vidpretrain.tree import Tree
 
 _START_ITERATIONS, _SWEEP_ITERATIONS = 60, 4
-_SPEED_ROUNDS, _SPEED_ITERATIONS = 6, 4
+_SPEED_ROUNDS, _SPEED_ITERATIONS = 12, 3
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-6, 1e8
 _RANDOM_STARTS, _CARRIED_STARTS, _SAME_RAD = 6, 3, 0.1
 _STOPPED_RAD, _STOPPED_SHARE = 2e-3, 1e-3
