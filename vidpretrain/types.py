@@ -70,7 +70,7 @@ class Reject:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file that somebody filmed, and what may be done with it."""
+    """A file that somebody filmed, what may be done with it, and in words what happens in it ("" when not known)."""
 
     source_id: str
     uri: str
@@ -78,6 +78,7 @@ class Source:
     license: str = "unknown"
     attribution: str = ""
     consent: str = "unknown"
+    instruction: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ def save(path: Path, value: Any) -> None:
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(aside, "wb") as file:
-            np.savez(file, **{_HEADER: np.frombuffer(header.encode(), dtype=np.uint8)}, **arrays)
+            np.savez(file, allow_pickle=False, **{_HEADER: np.frombuffer(header.encode(), dtype=np.uint8)}, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

@@ -1,0 +1,32 @@
+"""What turning videos into robot motion depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidpretrain.motion.config import MotionConfig
+from vidpretrain.pose.config import PoseConfig
+from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.video.config import VideoConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The settings of every stage up to robot motion, the robot, and how many processes share the work.
+
+    `workers` 0 is one process per core.
+    """
+
+    video: VideoConfig = field(default_factory=VideoConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    retarget: RetargetConfig = field(default_factory=RetargetConfig)
+    robot: str = "g1_inspire"
+    workers: int = 0
+
+    def video_key(self) -> dict[str, Any]:
+        """The video settings that a file's content and cuts depend on: not where it lies, nor its licence."""
+        values = dataclasses.asdict(self.video)
+        return {name: value for name, value in values.items() if name not in ("paths", "license")}

@@ -1,0 +1,13 @@
+"""Which code made a row."""
+
+from __future__ import annotations
+
+import vidpretrain
+from vidpretrain.pipeline.store import room_digest
+
+DATA_ROOMS = ("video", "pose", "motion", "tree", "kinematics", "solve", "robot", "retarget", "actions", "pipeline")
+
+
+def code_version() -> str:
+    """The package's version and eight digits of the source code of the rooms that turn video into actions."""
+    return f"{vidpretrain.__version__}+{room_digest(*DATA_ROOMS)[:8]}"
