@@ -13,7 +13,24 @@ from vidpretrain import geometry, skeletons
 
 HAND_OF_HEIGHT = 0.108
 HAND_PARENT = np.array([-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19])
-MIDDLE_FINGER = (9, 10, 11, 12)
+PALM = (0, 1, 5, 9, 13, 17)
+# In hand lengths (wrist to middle fingertip along the bones): medians over four real hands that face the camera, as
+# the hand network places its points; they agree within .02. The network's lengths in other views are far off.
+_MIDDLE = float(np.linalg.norm([0.530, 0.050, 0.022])) + 0.188 + 0.140 + 0.146
+_PALM_SHAPE = (
+    np.array(
+        [
+            *([0, 0, 0], [0.140, 0.145, -0.060], [0.520, 0.180, -0.015]),
+            *([0.530, 0.050, 0.022], [0.505, -0.060, 0.010], [0.435, -0.170, -0.015]),
+        ]
+    )
+    / _MIDDLE
+)
+_FINGER_BONES = {2: 0.180, 3: 0.196, 4: 0.170, 6: 0.151, 7: 0.120, 8: 0.140, 10: 0.188, 11: 0.140, 12: 0.146}
+_FINGER_BONES |= {14: 0.168, 15: 0.130, 16: 0.132, 18: 0.124, 19: 0.115, 20: 0.100}
+_HAND_PROPORTIONS = np.zeros(21)
+_HAND_PROPORTIONS[list(PALM)] = np.linalg.norm(_PALM_SHAPE, axis=1)
+_HAND_PROPORTIONS[list(_FINGER_BONES)] = np.array(list(_FINGER_BONES.values())) / _MIDDLE
 _BODY = skeletons.skeleton("body33")
 # (bones that share a length, share of the height)
 BODY_SEGMENTS: tuple[tuple[tuple[tuple[str, str], ...], float], ...] = (
@@ -26,19 +43,14 @@ BODY_SEGMENTS: tuple[tuple[tuple[tuple[str, str], ...], float], ...] = (
 )
 
 
-def hand_lengths(
-    points: list[Float64[np.ndarray, "t 21 3"]], seen: list[np.ndarray], height_m: float
-) -> Float64[np.ndarray, " 21"]:
-    """Length in metres of the bone that ends in each hand point, for a person of that height; 0 for the wrist.
+def hand_lengths(height_m: float) -> Float64[np.ndarray, " 21"]:
+    """Length in metres of the bone that ends in each hand point, for a person of that height; 0 for the wrist."""
+    return _HAND_PROPORTIONS * (HAND_OF_HEIGHT * height_m)
 
-    Medians over the frames of both hands give the proportions; wrist to middle fingertip along the bones gives the
-    scale, because the size of the network's hand varies with the view. Needs one seen frame.
-    """
-    every = np.concatenate([side[mask] for side, mask in zip(points, seen, strict=True)])
-    bones = np.linalg.norm(every[:, 1:] - every[:, HAND_PARENT[1:]], axis=-1)
-    own = bones[:, [i - 1 for i in MIDDLE_FINGER]].sum(axis=1, keepdims=True)
-    lengths = np.concatenate([[0.0], np.median(bones / np.maximum(own, 1e-9), axis=0)])
-    return lengths * (HAND_OF_HEIGHT * height_m / lengths[list(MIDDLE_FINGER)].sum())
+
+def palm_points(side: str, height_m: float) -> Float64[np.ndarray, "6 3"]:
+    """The rigid part of a hand (points `PALM`) in the axes of `palm_turn`, metres, for a person of that height."""
+    return _PALM_SHAPE * (HAND_OF_HEIGHT * height_m) * np.array([1.0, 1.0, 1.0 if side == "right" else -1.0])
 
 
 def hand_directions(points: Float64[np.ndarray, "t 21 3"]) -> Float64[np.ndarray, "t 21 3"]:

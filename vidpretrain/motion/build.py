@@ -14,7 +14,7 @@ from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_s
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.ground import stand_on_floor
-from vidpretrain.motion.hands import Hand, clean_hand, found, lift_hand
+from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import foot_contact, root_pose, world_for
 from vidpretrain.types import Clip, HumanMotion, PoseTrack, Reason, Reject
@@ -62,8 +62,8 @@ def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:
 def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: MotionConfig, metadata):
     """View, camera, body (None in ego view, or where there is none) and hands, all in the camera frame."""
     camera = camera_for(clip, config, metadata, "third")
-    lengths = _lengths(named, config)
-    hands = {side: lift_hand(named[f"hand21_{side}"], camera, lengths, config) for side in skeletons.SIDES}
+    lengths = bones.hand_lengths(config.person_height_m)
+    hands = {side: lift_hand(named[f"hand21_{side}"], camera, side, config) for side in skeletons.SIDES}
     body = None
     if config.view != "ego":
         body = clean_body(drop_invented(lift_body(named["body33"], camera, config), hands, config), time_ns, config)
@@ -73,21 +73,11 @@ def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: 
         view = decide_view(named, clip, 0.0 if body is None else float(body.found.mean()))
     if view == "ego":
         camera, body = camera_for(clip, config, metadata, "ego"), None
-        hands = {side: lift_hand(named[f"hand21_{side}"], camera, lengths, config) for side in skeletons.SIDES}
+        hands = {side: lift_hand(named[f"hand21_{side}"], camera, side, config) for side in skeletons.SIDES}
     for side in skeletons.SIDES:
         confidence = np.nan_to_num(named[f"hand21_{side}"].confidence).mean(axis=1)
         hands[side] = clean_hand(hands[side], time_ns, confidence, lengths, config)
     return view, camera, body if body is not None and body.found.any() else None, hands
-
-
-def _lengths(named: dict[str, PoseTrack], config: MotionConfig) -> np.ndarray:
-    points, seen = [], []
-    for side in skeletons.SIDES:
-        track = named[f"hand21_{side}"]
-        if track.p_relative_keypoint is not None:
-            points.append(track.p_relative_keypoint)
-            seen.append(found(track, config))
-    return bones.hand_lengths(points, seen, config.person_height_m) if any(s.any() for s in seen) else np.zeros(21)
 
 
 def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, view, config) -> HumanMotion:

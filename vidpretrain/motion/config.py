@@ -40,7 +40,9 @@ class MotionConfig:
     max_reprojection: float = 0.25  # root mean square, in hand lengths (body: in torso lengths)
     min_depth_ratio: float = 0.55  # hand over body wrist; below it the body is an invention on a large hand
     max_wrist_apart: float = 0.4  # hand and body wrist across the view, in torso lengths
-    hand_rotation_sigma_deg: float = 12.0
+    palm_rotation_sigma_deg: float = 40.0  # of the network's palm, which is flat and often wrong
+    hand_noise: float = 0.03  # of hand image points, in sizes of the hand
+    hand_noise_floor: float = 0.01  # and at least, in x / z
     body_rotation_sigma_deg: float = 6.0
     body_wrist_sigma_m: float = 0.07
     floor_sigma_m: float = 0.05

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from vidpretrain import geometry, timebase
 from vidpretrain.motion import bones, clean
-from vidpretrain.motion.camera import ray_rotation, unproject
+from vidpretrain.motion.camera import unproject
 from vidpretrain.motion.config import MotionConfig
-from vidpretrain.motion.place import place
+from vidpretrain.motion.hand_fit import fit_hand
 from vidpretrain.types import Camera, PoseTrack
 
 
@@ -51,8 +51,8 @@ def found(track: PoseTrack, config: MotionConfig) -> Bool[np.ndarray, " t"]:
     return finite & (np.nan_to_num(track.confidence).mean(axis=1) >= config.min_hand_confidence)
 
 
-def lift_hand(track: PoseTrack, camera: Camera, lengths: Float64[np.ndarray, " 21"], config: MotionConfig) -> Hand:
-    """Metric hand of every found frame, with the bone lengths given (m); frames that do not reproject are dropped."""
+def lift_hand(track: PoseTrack, camera: Camera, side: str, config: MotionConfig) -> Hand:
+    """Metric hand of every found frame; frames that do not reproject are dropped."""
     seen = found(track, config)
     t = len(seen)
     p_wrist, p_point = np.full((t, 3), np.nan), np.full((t, 21, 3), np.nan)
@@ -60,10 +60,8 @@ def lift_hand(track: PoseTrack, camera: Camera, lengths: Float64[np.ndarray, " 2
     if not seen.any() or track.p_relative_keypoint is None:
         return Hand(p_wrist, p_point, sigma, sigma_depth, np.zeros(t, bool), np.zeros(t, bool))
     ray = unproject(camera, track.p_image_keypoint[seen])
-    shape = bones.hang_hand(bones.hand_directions(np.asarray(track.p_relative_keypoint)[seen]), lengths)
-    shape = geometry.rotate(ray_rotation(ray.mean(axis=1))[:, None], shape)
     weight = np.nan_to_num(track.confidence[seen])
-    spot = place(shape, ray, weight, np.radians(config.hand_rotation_sigma_deg))
+    shape, spot = fit_hand(np.asarray(track.p_relative_keypoint)[seen], ray, weight, side, config)
     # the size seen, in x / z: what the depth is made of
     hand_m = bones.HAND_OF_HEIGHT * config.person_height_m
     good = np.isfinite(spot.rms) & (spot.rms * np.nan_to_num(spot.p[:, 2]) <= config.max_reprojection * hand_m)
@@ -71,7 +69,7 @@ def lift_hand(track: PoseTrack, camera: Camera, lengths: Float64[np.ndarray, " 2
     spread = np.linalg.norm(ray - ray.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)[good]
     rms, depth = spot.rms[good], spot.p[good, 2]
     p_wrist[index] = spot.p[good]
-    p_point[index] = geometry.rotate(spot.q[good, None], shape[good])
+    p_point[index] = shape[good]
     sigma[index] = np.maximum(rms, 1e-4) * depth
     vague = config.fov_uncertainty if camera.intrinsics_from == "assumed" else 0.0
     relative = np.sqrt((0.5 * rms / np.maximum(spread, 1e-6)) ** 2 + config.size_uncertainty**2 + vague**2)

@@ -30,10 +30,12 @@ def place(
     weight: Float64[np.ndarray, "t k"],
     rotation_sigma_rad: float,
     iterations: int = 6,
+    noise: Float64[np.ndarray, " t"] | float = 1e-6,
 ) -> Placement:
     """Where `shape` (metres, camera axes) has to be to be seen along `ray` (x / z, y / z).
 
-    `weight` is zero where a point does not count. Frames with fewer than four points, or that end behind the camera,
+    `weight` is zero where a point does not count; `noise` is the least error (x / z) to expect of `ray`: the more, the
+    more the given orientation counts. Frames with fewer than four points, or that end behind the camera,
     come back as NaN.
     """
     usable = np.isfinite(shape).all(-1) & np.isfinite(ray).all(-1) & (weight > 0)
@@ -48,7 +50,7 @@ def place(
     p = np.where(ok[:, None], p, np.array([0.0, 0.0, 10.0]))
     for _ in range(iterations):
         turned = geometry.rotate(q[:, None], shape)
-        dq, dp = _step(turned, p, ray, w, q, rotation_sigma_rad)
+        dq, dp = _step(turned, p, ray, w, q, rotation_sigma_rad, noise)
         q = geometry.quat_mul(geometry.quat_exp(dq), q)
         ahead = p + dp
         p = np.where((ahead[:, 2:] > 0.3 * p[:, 2:]), ahead, p * 0.5)
@@ -110,11 +112,11 @@ def jacobian(turned: Float64[np.ndarray, "t k 3"], at: Float64[np.ndarray, "t k 
     return J
 
 
-def _step(turned, p, ray, w, q, rotation_sigma_rad):
+def _step(turned, p, ray, w, q, rotation_sigma_rad, noise):
     residual, at = _residual(turned, p, ray, w)
     size = np.linalg.norm(residual, axis=-1)
     middle = _masked_median(size, w)
-    sigma = np.maximum(1.5 * middle, 1e-6)[:, None]
+    sigma = np.maximum(1.5 * middle, np.maximum(noise, 1e-6))[:, None]
     huber = np.where(size <= 1.5 * sigma, 1.0, 1.5 * sigma / np.maximum(size, 1e-12))
     J = jacobian(turned, at)
     weight = (w * huber)[..., None, None]
