@@ -254,12 +254,14 @@ def test_a_broken_model_file_is_bad_input(tmp_path, suffix, text):
 
 
 def test_a_urdf_with_mimic_joints_is_read(tmp_path):
-    links = "".join(f'<link name="l{i}"><inertial><mass value="1"/></inertial></link>' for i in range(3))
+    inertia = '<inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/>'
+    links = "".join(f'<link name="l{i}"><inertial><mass value="1"/>{inertia}</inertial></link>' for i in range(3))
     joints = (
         '<joint name="lift" type="revolute"><parent link="l0"/><child link="l1"/><axis xyz="0 1 0"/>'
         '<origin xyz="0 0.2 0.3"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'
         '<joint name="bend" type="revolute"><parent link="l1"/><child link="l2"/><axis xyz="0 1 0"/>'
-        '<limit lower="-2" upper="0" effort="1" velocity="1"/><mimic joint="lift" multiplier="0.5" offset="-0.5"/></joint>'
+        '<limit lower="-2" upper="0" effort="1" velocity="1"/>'
+        '<mimic joint="lift" multiplier="0.5" offset="-0.5"/></joint>'
     )
     path = own(
         tmp_path, model={"file": "mine.urdf"}, base="l0", sites={"left_wrist": {"body": "l2"}}, camera={"body": "l0"}
