@@ -130,7 +130,12 @@ class Tree(Frozen):
         """(lower, upper) of the joints, those of sources narrowed so that their mimic joints stay inside theirs."""
         lower, upper = np.array(self.lower), np.array(self.upper)
         for j in np.flatnonzero((self.mimic_source >= 0) & (self.mimic_ratio != 0)):
-            ends = (np.array([self.lower[j], self.upper[j]]) - self.mimic_offset[j]) / self.mimic_ratio[j]
+            ends = np.sort((np.array([self.lower[j], self.upper[j]]) - self.mimic_offset[j]) / self.mimic_ratio[j])
+            for i, inwards in enumerate((np.inf, -np.inf)):  # rounding may put the follower a hair outside
+                while not self.lower[j] <= self.mimic_ratio[j] * ends[i] + self.mimic_offset[j] <= self.upper[j]:
+                    ends[i] = np.nextafter(ends[i], inwards)
+                    if ends[0] > ends[1]:
+                        break
             s = self.mimic_source[j]
-            lower[s], upper[s] = max(lower[s], ends.min()), min(upper[s], ends.max())
+            lower[s], upper[s] = max(lower[s], ends[0]), min(upper[s], ends[1])
         return lower, upper

@@ -59,6 +59,17 @@ def test_mimic_joints_follow_and_narrow_their_source():
     np.testing.assert_array_equal(tree.independent, [True, True, False])
 
 
+def test_a_follower_of_a_source_at_its_bound_is_inside_exactly():
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        ratio, offset, width = random.normal(), random.normal(), random.uniform(0.1, 2)
+        upper = np.array([9.0, 1.0, offset + width])
+        lower = np.array([-9.0, -1.0, offset - width])
+        tree = chain(lower=lower, upper=upper, mimic_ratio=np.array([1, 1, ratio]), mimic_offset=np.full(3, offset))
+        for q in tree.bounds():
+            assert lower[2] <= tree.with_mimic(q)[2] <= upper[2]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
