@@ -33,10 +33,10 @@ _STANDING = {
     "left_eye_outer": (0.048, 0.027, 0.945),
     "left_ear": (0.0, 0.045, 0.935),
     "mouth_left": (0.055, 0.015, 0.900),
-    "left_shoulder": (0, 0.105, 0.818),
+    "left_shoulder": (0, 0.1025, 0.810),
     "left_hip": (0, 0.060, 0.530),
-    "left_knee": (0.012, 0.060, 0.285),
-    "left_ankle": (0, 0.060, 0.045),
+    "left_knee": (0.0, 0.060, 0.290),
+    "left_ankle": (0, 0.060, 0.058),
     "left_heel": (-0.030, 0.060, 0.015),
     "left_foot_index": (0.090, 0.065, 0.015),
 }
@@ -125,7 +125,7 @@ def raising(time_s: np.ndarray, height_m: float = 1.75) -> np.ndarray:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         angle = np.radians(-70 + 110 * lift)
         reach = 0.29 * height_m
-        shoulder = np.array([0, sign * 0.105, 0.818]) * height_m
+        shoulder = np.array([0, sign * 0.1025, 0.810]) * height_m
         wrist[side] = shoulder + reach * np.stack(
             [0.15 + 0 * angle, sign * np.cos(angle), np.sin(angle)], -1
         ) / np.hypot(1, 0.15)

@@ -32,14 +32,16 @@ _HAND_PROPORTIONS = np.zeros(21)
 _HAND_PROPORTIONS[list(PALM)] = np.linalg.norm(_PALM_SHAPE, axis=1)
 _HAND_PROPORTIONS[list(_FINGER_BONES)] = np.array(list(_FINGER_BONES.values())) / _MIDDLE
 _BODY = skeletons.skeleton("body33")
-# (bones that share a length, share of the height)
+# (bones that share a length, share of the height): between the literature and what the pose network says of real
+# people, who come out a little shorter; arms are flattened most, so they count little for the size
+_ARM_WEIGHT, ARM_SEGMENTS = 0.2, (1, 2)
 BODY_SEGMENTS: tuple[tuple[tuple[tuple[str, str], ...], float], ...] = (
-    ((("left_shoulder", "right_shoulder"),), 0.210),
+    ((("left_shoulder", "right_shoulder"),), 0.205),
     ((("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow")), 0.172),
     ((("left_elbow", "left_wrist"), ("right_elbow", "right_wrist")), 0.150),
-    ((("left_shoulder", "left_hip"), ("right_shoulder", "right_hip")), 0.288),
-    ((("left_hip", "left_knee"), ("right_hip", "right_knee")), 0.245),
-    ((("left_knee", "left_ankle"), ("right_knee", "right_ankle")), 0.240),
+    ((("left_shoulder", "left_hip"), ("right_shoulder", "right_hip")), 0.283),
+    ((("left_hip", "left_knee"), ("right_hip", "right_knee")), 0.240),
+    ((("left_knee", "left_ankle"), ("right_knee", "right_ankle")), 0.232),
 )
 
 
@@ -82,7 +84,8 @@ def body_scale(points: Float64[np.ndarray, "t 33 3"], seen: np.ndarray, height_m
     """Factor that brings the network's body to a person of that height, and each segment's length after it (6).
 
     The factor is the mean over segments, weighted by length and share of frames seen, of expected over median
-    length. Segments that were never seen get the expected length. `seen` (t 33) marks trusted points.
+    length. Segments that were never seen get the expected length; arms are at least .9 of it. `seen` (t 33) marks
+    trusted points.
     """
     ratios, weights, measured = [], [], []
     for bones, share in BODY_SEGMENTS:
@@ -95,7 +98,11 @@ def body_scale(points: Float64[np.ndarray, "t 33 3"], seen: np.ndarray, height_m
         measured.append(float(np.median(lengths)) if len(lengths) else np.nan)
         if len(lengths) and measured[-1] > 1e-6:
             ratios.append(np.log(share * height_m / measured[-1]))
-            weights.append(share * len(lengths) / (len(bones) * len(points)))
+            trust = _ARM_WEIGHT if len(measured) - 1 in ARM_SEGMENTS else 1.0
+            weights.append(trust * share * len(lengths) / (len(bones) * len(points)))
     factor = float(np.exp(np.average(ratios, weights=weights))) if ratios else 1.0
     expected = np.array([share * height_m for _, share in BODY_SEGMENTS])
-    return factor, np.where(np.isnan(measured), expected, np.asarray(measured) * factor)
+    lengths_m = np.where(np.isnan(measured), expected, np.asarray(measured) * factor)
+    arms = list(ARM_SEGMENTS)
+    lengths_m[arms] = np.maximum(lengths_m[arms], 0.9 * expected[arms])
+    return factor, lengths_m

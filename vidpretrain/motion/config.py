@@ -26,7 +26,7 @@ class MotionConfig:
     assumed_fov_diagonal_ego_deg: float = 90.0
     fov_uncertainty: float = 0.15  # relative, of a focal length that is assumed
     view: Literal["auto", "ego", "third"] = "auto"
-    ego_pitch_deg: float = 40.0  # how far an egocentric camera looks down
+    ego_pitch_deg: float = 45.0  # how far an egocentric camera looks down
     ego_camera_height_m: float | None = None  # None: eyes of a person of that height
     third_camera_height_m: float = 1.3  # of a camera that sees hands and no body
     third_pitch_deg: float | None = None  # of such a camera; None: level for palms, 60 down for backs of hands
