@@ -21,7 +21,7 @@ trap 'rm -rf "$WORK"' EXIT
 export HF_HOME=$WORK/hf HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore
 
 .venv/bin/python scripts/interop.py make "$WORK/set"
-"$VENV/bin/python" scripts/interop.py write "$WORK/theirs" >/dev/null 2>&1
+"$VENV/bin/python" scripts/interop.py write "$WORK/theirs" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; exit 1; }
 for SET in "$WORK/set" "$WORK/theirs" "$@"; do
     rm -rf "$WORK/ours"
     .venv/bin/python scripts/interop.py dump "$SET" "$WORK/ours"
