@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """`samples` flow draws are averaged per chunk; `every` thins the rows; intervals are over episodes.
+    """`samples` flow draws of `flow_steps` Euler steps (None: the checkpoint's) are averaged per chunk, because the
+    error asks for the middle of what the policy would do and not for one draw; `every` thins the rows; intervals are over episodes.
 
     `train_episodes` are what the mean action and the errors' scale are taken from (None: every episode that is not
     evaluated).
     """
 
-    samples: int = 8
-    flow_steps: int | None = None
+    samples: int = 16
+    flow_steps: int | None = 2
     every: int = 1
     batch_size: int = 64
     seed: int = 0

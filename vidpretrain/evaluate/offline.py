@@ -50,7 +50,9 @@ def evaluate(
     config = config or EvaluateConfig()
     policies = {"policy": _policy(checkpoint), **{name: _policy(p) for name, p in (others or {}).items()}}
     cache = cache if isinstance(cache, TrainingCache) else TrainingCache.open(cache)
-    spec = policies["policy"].spec(cache.embodiment)
+    spec = policies["policy"].require(cache.embodiment, cache.spec.names)
+    for other in policies.values():
+        other.require(cache.embodiment, cache.spec.names, spec.horizon)
     train = open_rows(cache, horizon=spec.horizon, episodes=config.train_episodes, without=episodes)
     mean, std = train.action_stats()
     sums = {name: _policy_sums(policy, cache, episodes, config) for name, policy in policies.items()}

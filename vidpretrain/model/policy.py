@@ -212,7 +212,9 @@ class VidPolicy(PreTrainedModel):
     ) -> VidPolicyOutput:
         """Weighted mean squared error of the flow's velocity, about 1 for a network that knows nothing.
 
-        Computed here, where accelerate's wrappers see it.
+        Computed here, where accelerate's wrappers see it. Each row's sum is divided by the size of its chunk, not by
+        the weights of the batch: so the mean over processes is the loss of the whole batch, and a row of which little
+        is known counts little.
 
         Args:
             images: (B P P 3) uint8.
@@ -234,7 +236,8 @@ class VidPolicy(PreTrainedModel):
         scale = flow.precondition(time.flatten())[1][:, None, None]
         error = ((predicted.float() - target.flatten(0, 1).float()) / scale).square() * weights
         slot_error, slot_weight = error.sum((0, 1)), weights.sum((0, 1))
-        loss = slot_error.sum() / slot_weight.sum().clamp_min(1e-6)
+        labels = slot_mask.sum(-1) * (action.shape[1] * draws)  # of a row if all its labels counted fully
+        loss = (error.unflatten(0, (-1, draws)).sum((1, 2, 3)) / labels).mean()
         return VidPolicyOutput(loss=loss, slot_error=slot_error.detach(), slot_weight=slot_weight.detach())
 
     @torch.no_grad()

@@ -13,11 +13,13 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vidpretrain.dataset.files import disk_guard
-from vidpretrain.errors import ConfigError
+from vidpretrain.errors import ConfigError, DiskFull
 
 _STEP = re.compile(r"step_(\d{8})")
 
@@ -31,6 +33,22 @@ def write_json(path: Path, data: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
+
+
+@contextmanager
+def save_guard(path: Path) -> Iterator[None]:
+    """Turn a full disk, as the system, torch's or safetensors' writers report it, into DiskFull."""
+    try:
+        with disk_guard(path):
+            yield
+    except Exception as error:  # torch raises RuntimeError, safetensors its own class: told apart by their words
+        if any(words in str(error) for words in ("No space left", "PytorchStreamWriter failed", "os error 28")):
+            raise DiskFull(
+                "no space left on the device: the checkpoint was not written, the last whole one is kept",
+                asked=path,
+                next_command=f"df -h {path.parent}",
+            ) from error
+        raise
 
 
 def begin(out: Path, identity: dict[str, Any], resume: bool) -> dict[str, Any] | None:

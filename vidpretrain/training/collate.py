@@ -163,4 +163,4 @@ def collate(
 
 def to_torch(arrays: dict[str, Array]) -> dict[str, Tensor]:
     """Tensors of the arrays, pictures still uint8."""
-    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+    return {name: torch.from_numpy(np.require(value, requirements=["C", "W"])) for name, value in arrays.items()}

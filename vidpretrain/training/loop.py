@@ -225,7 +225,8 @@ class Trainer:
 
     def _save(self, done: int) -> None:
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(checkpoint.aside(self.out, done)))
+        with checkpoint.save_guard(self.out):
+            self.accelerator.save_state(str(checkpoint.aside(self.out, done)))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             checkpoint.publish(self.out, done, self.config.keep_checkpoints)
@@ -251,7 +252,7 @@ class Trainer:
             "train": {f.name: str(getattr(self.config, f.name)) for f in dataclasses.fields(self.config)},
         }
         if self.accelerator.is_main_process:
-            with self.ema.applied(self.bare), disk_guard(self.out), quiet_transformers():
+            with self.ema.applied(self.bare), checkpoint.save_guard(self.out), quiet_transformers():
                 self.bare.save_pretrained(self.out / "model.tmp")
             checkpoint.replace_folder(self.out / "model.tmp", self.out / "model")
             checkpoint.write_json(self.out / "train.json", summary)

@@ -55,6 +55,24 @@ class Policy:
         self.model.config.embodiment_id(embodiment)
         return self.paired[embodiment].spec
 
+    def require(self, embodiment: str, names: tuple[str, ...], horizon: int | None = None) -> ActionSpec:
+        """The spec of an embodiment, after making sure that data with these columns can be put to this policy.
+
+        Raises:
+            CheckpointError: another robot, other columns or another chunk length.
+        """
+        spec = self.spec(embodiment)
+        if spec.names != tuple(names):
+            here, there = set(names) - set(spec.names), set(spec.names) - set(names)
+            raise CheckpointError(
+                f"the data's columns of {embodiment} are not the checkpoint's",
+                asked=f"{len(names)} columns, unknown: {', '.join(sorted(here)) or 'none (order differs)'}",
+                found=f"{len(spec.names)} columns, missing: {', '.join(sorted(there)) or 'none'}",
+            )
+        if horizon is not None and horizon != spec.horizon:
+            raise CheckpointError("the checkpoint has another chunk length", asked=horizon, found=spec.horizon)
+        return spec
+
     def predict(
         self,
         images: UInt8[Array, "b p q 3"],
@@ -67,6 +85,7 @@ class Policy:
         seed: int = 0,
         steps: int | None = None,
         samples: int = 1,
+        temperature: float = 1.0,
         keys: Int64[Array, " b"] | None = None,
     ) -> Float32[Array, "b h d"]:
         """Absolute actions in the columns and units of the embodiment's spec, NaN where a relative group has no state.
@@ -78,6 +97,8 @@ class Policy:
             fov: horizontal field of view in radians, NaN or None where unknown.
             steps: Euler steps of the flow (None: the checkpoint's).
             samples: flow samples that are averaged; 1 is a draw from the policy, more approach its mean.
+            temperature: size of the starting noise; 0 gives one repeatable chunk near the policy's mean for the price
+                of one draw.
             keys: a number per row that seeds its noise (None: 0, 1, 2, ...).
 
         Raises:
@@ -103,7 +124,9 @@ class Policy:
         arrays["slot_mask"] = np.broadcast_to(
             self.layout.mask(paired.spec).astype(np.float32), (count, self.layout.width)
         )
-        arrays["noise"] = self._noise(np.arange(count) if keys is None else keys, seed, samples)
+        arrays["noise"] = self._noise(np.arange(count) if keys is None else keys, seed, samples) * np.float32(
+            temperature
+        )
         device = next(self.model.parameters()).device
         tensors = {name: value.to(device) for name, value in to_torch(arrays).items()}
         chunk = self.model.sample(**tensors, steps=steps or self.flow_steps).mean(dim=1)

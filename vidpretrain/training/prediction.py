@@ -65,6 +65,8 @@ def predict(
     names = sorted({one.spec.embodiment for one in opened})
     if len(names) != 1:
         raise ConfigError("one embodiment per job", asked=", ".join(names) or "no caches", valid="one call for each")
+    for one in opened:
+        policy.require(one.spec.embodiment, one.spec.names)
     source = [str(one.cache.meta.get("digest", "")) for one in opened] + [str(episodes), str(every)]
     return predict_rows(
         policy,
