@@ -1,8 +1,8 @@
 """Rendered people with exact truth, a scripted robot, and robots that play motions back (MuJoCo; no torch).
 
-Door: `SimConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`,
+Door: `SimConfig`, `RobotTaskConfig`, `render_people`, `Truth`, `load_truth`, `save_truth`, `choose_gl`,
 `render_motion`, `render_motion_to_file`, `render_motion_files`, `PlaybackJob`,
-`label_errors`, `pooled_errors`.
+`label_errors`, `pooled_errors`, `record_robot_episodes`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from vidpretrain.sim.config import SimConfig
+from vidpretrain.sim.config import RobotTaskConfig, SimConfig
 
 if TYPE_CHECKING:
     from vidpretrain.sim.gl import choose_gl
     from vidpretrain.sim.label_error import label_errors, pooled_errors
     from vidpretrain.sim.person import render_people
     from vidpretrain.sim.playback import PlaybackJob, render_motion, render_motion_files, render_motion_to_file
+    from vidpretrain.sim.robot_record import record_robot_episodes
     from vidpretrain.sim.truth import Truth, load_truth, save_truth
 
 _DOOR = {
@@ -26,6 +27,7 @@ _DOOR = {
     "render_motion": "playback",
     "render_motion_files": "playback",
     "render_motion_to_file": "playback",
+    "record_robot_episodes": "robot_record",
     "label_errors": "label_error",
     "pooled_errors": "label_error",
     "Truth": "truth",
@@ -35,6 +37,8 @@ _DOOR = {
 
 __all__ = [
     "SimConfig",
+    "RobotTaskConfig",
+    "record_robot_episodes",
     "choose_gl",
     "render_people",
     "PlaybackJob",

@@ -28,7 +28,7 @@ class PlaybackJob:
     motion: RobotMotion
     robot: str
     out_mp4: str
-    size_px: tuple[int, int] = (480, 480)
+    size_px: int | tuple[int, int] = 480
     camera: PlaybackCamera = "front"
     fov_x_rad: float | None = None
 
@@ -36,11 +36,11 @@ class PlaybackJob:
 def render_motion(
     robot: str | Path | Robot,
     motion: RobotMotion,
-    size_px: tuple[int, int] = (480, 480),
+    size_px: int | tuple[int, int] = 480,
     camera: PlaybackCamera = "front",
     fov_x_rad: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """Pictures (h w 3) uint8, one per row of the motion, `size_px` is (width, height).
+    """Pictures (h w 3) uint8, one per row of the motion; `size_px` is (width, height) or the side of a square.
 
     "front" looks at the robot from in front, a little from its left: the upper body, or all of it for a whole-body
     motion. "match" looks through the person's camera, `motion.T_base_camera`, with `fov_x_rad` (the robot's own
@@ -64,13 +64,14 @@ def render_motion(
         raise InputError(
             "the motion belongs to another robot", asked=robot.name, found=motion.robot_name, valid=robot.name
         )
-    model = _scene(robot, fov_x_rad or robot.expected_fov_x_rad, size_px)
+    size = (size_px, size_px) if isinstance(size_px, int) else size_px
+    model = _scene(robot, fov_x_rad or robot.expected_fov_x_rad, size)
     data = mujoco.MjData(model)
     base, joints = base_address(model), joint_addresses(model, motion.joint_names)
     holder = int(model.body("camera_match").mocapid[0])
     view: str | mujoco.MjvCamera = "match" if camera == "match" else _front(robot, motion)
     T_camera = geometry.compose(motion.T_world_base, motion.T_base_camera)
-    with Renderer(model, *size_px) as renderer:
+    with Renderer(model, *size) as renderer:
         for t in range(len(motion.time_ns)):
             data.qpos[base : base + 3] = motion.T_world_base[t, 4:]
             data.qpos[base + 3 : base + 7] = motion.T_world_base[t, :4]
@@ -86,7 +87,7 @@ def render_motion_to_file(
     motion: RobotMotion,
     robot: str | Path | Robot,
     out_mp4: Path | str,
-    size_px: tuple[int, int] = (480, 480),
+    size_px: int | tuple[int, int] = 480,
     camera: PlaybackCamera = "front",
     fov_x_rad: float | None = None,
 ) -> Path:
@@ -97,8 +98,9 @@ def render_motion_to_file(
     """
     from vidpretrain.video import H264Writer
 
-    with H264Writer(out_mp4, *size_px, motion.rate_hz, crf=23) as writer:
-        for frame in render_motion(robot, motion, size_px, camera, fov_x_rad):
+    size = (size_px, size_px) if isinstance(size_px, int) else size_px
+    with H264Writer(out_mp4, *size, motion.rate_hz, crf=23) as writer:
+        for frame in render_motion(robot, motion, size, camera, fov_x_rad):
             writer.write(frame)
     return Path(out_mp4)
 
