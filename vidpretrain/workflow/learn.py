@@ -73,7 +73,7 @@ def pretrained(config: RunConfig, cache: TrainingCache) -> dict[str, Any]:
     """Train on pseudo-actions; the summary names the checkpoint. Found again when nothing changed."""
     from vidpretrain.training import pretrain as train
 
-    folder = config.out / f"pretrain-{digest(cache.digest, config.model, config.pretrain)[:8]}"
+    folder = config.out / f"pretrain-{digest(cache.meta['digest'], config.model, config.pretrain)[:8]}"
     return train(config.model, config.pretrain, [cache.path], folder)
 
 
@@ -89,7 +89,7 @@ def finetuned(config: RunConfig, cache: TrainingCache, init: Path | None, name: 
         val_episodes=held_out if config.finetune.val_every else (),
         init_adapter_from=config.finetune.init_adapter_from or _known_adapter(init, source),
     )
-    folder = config.out / f"{name}-{digest(cache.digest, config.model, settings)[:8]}"
+    folder = config.out / f"{name}-{digest(cache.meta['digest'], config.model, settings)[:8]}"
     return train(config.model, settings, [cache.path], folder)
 
 
