@@ -140,7 +140,7 @@ class PoseTrack(Frozen):
     @property
     def found(self) -> Bool[np.ndarray, " t"]:
         """Frames in which any keypoint was found."""
-        return (self.confidence > 0).any(axis=1)
+        return np.any(self.confidence > 0, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
