@@ -23,7 +23,8 @@ _GAP_S = 0.25
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
 _SWAP = 4.0
-_ENOUGH = 15  # frames after which more of the same evidence is the same error again
+_ENOUGH, _ENOUGH_SIDE = 15, 8  # frames after which more of the same evidence is the same error again
+_BRIEF = {"frame": 1.5, "crop": 2.5, "tile": 8.0}  # what a tracklet has to gain, by its best origin
 
 
 @dataclass
@@ -120,11 +121,15 @@ def _evidence(tracklet: Tracklet, bodies, long_side_px: float) -> tuple[float, f
         reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
         quality.append(good + float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0)))
         left.append(nearness + (0.7 if near else 0.15) * label)
-    count = len(quality)
-    amount = min(count, _ENOUGH) + 0.1 * max(0, count - _ENOUGH)
-    q, e = float(np.mean(quality)) * amount, float(np.mean(left)) * amount
-    brief = 1.5  # a hand of one frame has to be a good one
-    return q + e - brief, q - e - brief
+    origins = {hand.origin for hand in tracklet.hands}
+    brief = next(cost for origin, cost in _BRIEF.items() if origin in origins)
+    q = float(np.mean(quality)) * _amount(len(quality), _ENOUGH) - brief
+    e = float(np.mean(left)) * _amount(len(left), _ENOUGH_SIDE)
+    return q + e, q - e
+
+
+def _amount(count: int, enough: int) -> float:
+    return min(count, enough) + 0.1 * max(0, count - enough)
 
 
 def _best_sides(tracklets, bodies, time_ns, long_side_px) -> list[int | None]:
