@@ -63,10 +63,10 @@ if ((${#PACKAGES[@]})); then
     if [[ $(id -u) == 0 && -z ${VIDPRETRAIN_NO_APT:-} ]] && command -v apt-get >/dev/null; then
         say "$LINE"
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq >&2 || say "the package lists could not be renewed; trying with the old ones"
-        if ! apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >&2; then
+        apt-get update -qq >/dev/null || say "the package lists could not be renewed; trying with the old ones"
+        if ! apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >/dev/null; then
             for package in "${PACKAGES[@]}"; do # one that is gone must not keep the others out
-                apt-get install -y -qq --no-install-recommends "$package" >&2 || say "could not install $package"
+                apt-get install -y -qq --no-install-recommends "$package" >/dev/null || say "could not install $package"
             done
         fi
     else
