@@ -119,7 +119,7 @@ def _union(args: tuple, value: Any, where: str) -> Any:
         kinds = {typing.get_type_hints(arg)["kind"].__args__[0]: arg for arg in classes}
         if value.get("kind") not in kinds:
             raise _misfit(f"{where}.kind", value.get("kind"), " | ".join(map(repr, kinds)))
-        return build(kinds[value["kind"]], value, f"{where}.")
+        return build(kinds[value["kind"]], value, f"{where}.")  # type: ignore[arg-type]
     errors = []
     for option in options:
         try:

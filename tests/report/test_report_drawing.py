@@ -154,6 +154,13 @@ def test_line_chart_falls_where_the_loss_falls_and_leaves_nan_out():
     assert line_chart(Chart(title="t", curves=(Curve(name="x", steps=(), values=()),))) == ""
 
 
+def test_a_curve_of_one_point_is_a_dot():
+    one = line_chart(Chart(title="t", curves=(Curve(name="a", steps=(10,), values=(2.0,)),), log_y=True))
+    two = line_chart(Chart(title="t", curves=(Curve(name="a", steps=(10, 20), values=(2.0, 1.0)),)))
+    assert one.count("<circle") == 1
+    assert two.count("<circle") == 0
+
+
 def test_long_curves_are_thinned():
     steps = tuple(float(s) for s in range(5000))
     svg = line_chart(Chart(title="t", curves=(Curve(name="a", steps=steps, values=steps),), log_y=True))

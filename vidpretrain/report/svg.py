@@ -35,6 +35,9 @@ def line_chart(chart: Chart) -> str:
             parts.append(_path(to_x(x), to_y(y), f"raw s{i % SERIES}"))
             y = smooth
         parts.append(_path(to_x(x), to_y(y), f"line s{i % SERIES}"))
+        if len(y) == 1:  # a line of one point cannot be seen
+            at = f'cx="{float(to_x(x)[0]):.1f}" cy="{float(to_y(y)[0]):.1f}"'
+            parts.append(f'<circle class="dot s{i % SERIES}" {at} r="4"/>')
     names = "; ".join(f"{c.name}: {c.values[0]:.3g} to {running_mean(np.asarray(c.values))[-1]:.3g}" for c in curves)
     return _svg(_WIDTH, _HEIGHT, f"{chart.title}. {names}.", parts)
 
