@@ -12,7 +12,7 @@ from vidpretrain.errors import CheckpointError, ConfigError, InputError
 from vidpretrain.training import Policy, TrainConfig, predict, pretrain
 from vidpretrain.training.rows import open_rows
 
-FAST = TrainConfig(steps=3, batch_size=8, draws=1, warmup=1, tensorboard=False)
+FAST = TrainConfig(steps=3, batch_size=8, draws=1, warmup=1, tensorboard=False, representation={})
 
 
 @pytest.fixture(scope="module")

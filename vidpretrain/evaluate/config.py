@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """`samples` flow draws of `flow_steps` Euler steps (None: the checkpoint's) are averaged per chunk, because the
-    error asks for the middle of what the policy would do and not for one draw; `every` thins the rows; intervals are over episodes.
+    error asks for the middle of what the policy would do and not for one draw. `every` thins the rows; intervals are
+    over episodes.
 
     `train_episodes` are what the mean action and the errors' scale are taken from (None: every episode that is not
     evaluated).

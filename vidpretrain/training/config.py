@@ -17,8 +17,11 @@ class TrainConfig:
     `batch_size` is the whole batch over all processes: 2 processes with 32 see the same batches as 1 with 32.
     `mixture` are the caches' shares of a batch (None: by their number of rows). `representation` says per quantity
     whether the policy sees actions relative to the state at the chunk's start or absolute; what is not named stays
-    as the data set has it. `episodes` restricts training to these episodes of every cache (None: all but
-    `val_episodes`); val_error is measured on `val_episodes` every `val_every` steps.
+    as the data set has it. Hands are relative: on real episodes whose idle hand rests in a posture that training
+    hardly holds, absolute hands miss by ten deviations, relative ones by a tenth of one. `episodes` restricts training
+    to these episodes of every cache (None: all but `val_episodes`); val_error is measured on `val_episodes` of the
+    first cache every `val_every` steps. `init` is the checkpoint that `finetune` starts from, and `adapters` and
+    `init_adapter_from` say what becomes of its per-robot layers.
     """
 
     steps: int = 1000
@@ -43,7 +46,7 @@ class TrainConfig:
     fov_mask: float = 0.1
 
     horizon: int | None = None
-    representation: dict[str, Literal["relative", "absolute"]] = field(default_factory=dict)
+    representation: dict[str, Literal["relative", "absolute"]] = field(default_factory=lambda: {"hand": "relative"})
     clip: float | None = 3.0
     max_weight: float = 4.0
     mixture: tuple[float, ...] | None = None
