@@ -104,26 +104,34 @@ class Planner:
         return name, side, np.array([x, y, self.table_m + OBJECTS[name][1]])
 
     def _rest(self, side: str) -> Key:
+        """A hand that lies on the table: its lowest joint half a finger above the top."""
         rng, sign = self.rng, 1.0 if side == "left" else -1.0
-        wrist = np.array(
-            [
-                rng.uniform(0.24, 0.28) * self.scale,
-                sign * rng.uniform(0.18, 0.24) * self.scale,
-                self.table_m + 0.045 * self.scale,
-            ]
-        )
+        x, y = rng.uniform(0.24, 0.28) * self.scale, sign * rng.uniform(0.18, 0.24) * self.scale
         palm = palm_rotation(side, rng.uniform(0.1, 0.45), rng.uniform(0.0, 0.1), rng.uniform(-0.05, 0.2))
-        return Key(0.0, wrist, palm, np.clip(self.open + 0.08, 0, 1))
+        curl = np.clip(self.open + 0.08, 0, 1)
+        z = self.table_m + _PAD_M - self._lowest(side, palm, curl)
+        return Key(0.0, np.array([x, y, z]), palm, curl)
+
+    def _lowest(self, side: str, q_palm: np.ndarray, curl: np.ndarray) -> float:
+        """Height (m) of the hand's lowest joint over the wrist; the heel of the hand counts as a joint."""
+        return float(min(geometry.rotate(q_palm, self.poser.hand_at_rest(side, curl))[:, 2].min(), -0.02))
 
     def _grip(self, side: str, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Palm orientation (4), object centre in the palm frame (3), flexion (5) at which the fingers touch it."""
+        """Palm orientation (4), object centre in the palm frame (3), flexion (5) at which the fingers touch it.
+
+        The hand holds the object's middle, or higher where its lower edge would go into the table.
+        """
         rng = self.rng
         q = palm_rotation(side, rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.2), np.deg2rad(rng.uniform(62, 80)))
         radius = OBJECTS[name][0] * (1.1 if name == "box" else 1.0)
         knuckle = self.poser.hand_at_rest(side, np.zeros(5))[9, 0]
         centre = np.array([0.92 * knuckle, 0.0, -(_PALM_DEPTH_M + radius)])
         axis = geometry.rotate(geometry.quat_inverse(q), np.array([0.0, 0.0, 1.0]))
-        return q, centre, self._closure(side, centre, axis, radius)
+        curl = self._closure(side, centre, axis, radius)
+        above = OBJECTS[name][1] - geometry.rotate(q, centre)[2]  # the wrist's height while the object stands
+        low = min(self._lowest(side, q, curl), self._lowest(side, q, self.open))
+        raised = max(0.0, _PAD_M - (above + low))
+        return q, centre - raised * axis, curl
 
     def _closure(self, side: str, centre: np.ndarray, axis: np.ndarray, radius: float) -> np.ndarray:
         """Flexion of each finger at which its first joint or pad touches the upright cylinder."""

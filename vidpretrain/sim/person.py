@@ -21,10 +21,14 @@ from vidpretrain.sim.body import Body, BodyShape, load_body
 from vidpretrain.sim.config import SimConfig
 from vidpretrain.sim.truth import Truth, save_truth
 
-_VERSION = 2  # of what is drawn; a new number renders everything anew
+_VERSION = 4  # of what is drawn; a new number renders everything anew
 _ATTRIBUTION = "Rendered by vidpretrain; body shape and skin weights from Anny (NAVER Corp., Apache-2.0)"
 _CAMERA_REST = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # columns: right, down, forward
-_NEAR_BODY_M, _NEAR_HAND_M = 0.10, 0.03  # a joint this far behind the surface in front of it still counts as seen
+_NEAR_BODY_M, _NEAR_WRIST_M, _NEAR_FINGER_M = (
+    0.10,
+    0.035,
+    0.018,
+)  # a joint this far behind the surface in front of it still counts as seen
 
 
 @dataclass(frozen=True)
@@ -270,7 +274,8 @@ class Stage:
             uv = (p_camera @ self.K.T)[:, :2] / z[:, None]
             inside = (z > 0.02) & (uv >= 0).all(1) & (uv < [self.config.width_px, self.config.height_px]).all(1)
         column, row = np.where(inside[:, None], uv, 0).astype(int).T
-        slack = np.full(len(points), _NEAR_HAND_M)
+        slack = np.full(len(points), _NEAR_FINGER_M)
+        slack[[part.start for part in skeletons.HAND_SLICES.values()]] = _NEAR_WRIST_M
         slack[skeletons.BODY_SLICE] = _NEAR_BODY_M
         return inside & (np.where(inside, z, np.inf) < depth[row, column] + slack)
 

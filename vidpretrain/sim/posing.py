@@ -45,7 +45,7 @@ def turn(axis: str | np.ndarray, angle_rad: float) -> np.ndarray:
 def palm_frame(p_hand: np.ndarray, side: str) -> np.ndarray:
     """Orientation (... 3 3) of a palm from its 21 points (... 21 3): x wrist to middle knuckle, z out of the back.
 
-    The columns are orthonormal; y is to the hand's thumb side for a left hand with its palm down... i.e. y = z x x.
+    The columns are orthonormal and y = z cross x, as in the wrist and palm sites of a `Robot`.
     """
     x = geometry.normalize(p_hand[..., 9, :] - p_hand[..., 0, :])
     across = p_hand[..., 5, :] - p_hand[..., 17, :]  # little finger's knuckle to the index's
@@ -91,14 +91,25 @@ class Poser:
             goal = -palm[:, 2]
         return geometry.normalize(np.cross(along, goal))
 
-    def fk(self, local: dict[str, np.ndarray], root: np.ndarray, fixed: dict[str, np.ndarray]) -> Pose:
-        """Pose with local turns `local` (bone: 3 3, rest-world axes), and `fixed` rotations that ignore the parent."""
+    def fk(
+        self,
+        local: dict[str, np.ndarray],
+        root: np.ndarray,
+        fixed: dict[str, np.ndarray],
+        places: dict[str, np.ndarray] | None = None,
+    ) -> Pose:
+        """Pose with local turns `local` (bone: 3 3, rest-world axes), `fixed` rotations that ignore the parent.
+
+        `places` puts bones at positions (3) m of their own.
+        """
         body = self.body
         D, p = np.empty((len(body.names), 3, 3)), np.empty((len(body.names), 3))
         for b in self._order:
             name, parent = body.names[b], body.parent[b]
             above = D[parent] if parent >= 0 else np.eye(3)
             p[b] = root if parent < 0 else p[parent] + above @ (body.p_rest[b] - body.p_rest[parent])
+            if places and name in places:
+                p[b] = places[name]
             D[b] = fixed[name] if name in fixed else above @ local[name] if name in local else above
         return Pose(D, p)
 
@@ -112,15 +123,20 @@ class Poser:
     def pose(self, torso: dict, root: np.ndarray, hands: dict[str, HandTarget]) -> tuple[Pose, dict[str, float]]:
         """The pose whose wrists are at their targets, and how far (m) each target was out of the arm's reach."""
         trunk = self.fk(torso, root, {})
-        fixed, miss, local = {}, {}, dict(torso)
+        fixed, places, miss, local = {}, {}, {}, dict(torso)
         for side, target in hands.items():
-            arm, miss[side] = self._arm(side, trunk, target)
+            arm, wrist, miss[side] = self._arm(side, trunk, target)
             fixed.update(arm)
+            # twisting the forearm about the line from elbow to wrist moves its middle joint, which is off that line
+            places[f"wrist.{LETTER[side]}"] = wrist
             local.update(self._fingers(side, target.curl))
-        return self.fk(local, root, fixed), miss
+        return self.fk(local, root, fixed, places), miss
 
-    def _arm(self, side: str, trunk: Pose, target: HandTarget) -> tuple[dict[str, np.ndarray], float]:
-        """Two-link solution: the elbow lies in the plane of shoulder, wrist and a pole that points down and out."""
+    def _arm(self, side: str, trunk: Pose, target: HandTarget) -> tuple[dict[str, np.ndarray], np.ndarray, float]:
+        """Rotations of the arm's bones, the wrist's position, and how far out of reach the target is.
+
+        Two-link solution: the elbow lies in the plane of shoulder, wrist and a pole that points down and out.
+        """
         c, at, rest = LETTER[side], self._at, self.body.p_rest
         shoulder, elbow, wrist = (rest[at[f"{n}.{c}"]] for n in ("upperarm01", "lowerarm01", "wrist"))
         upper, fore = elbow - shoulder, wrist - elbow
@@ -140,13 +156,14 @@ class Poser:
         D_hand = target.R_world_palm @ self._palm_rest[side].T
         axis = fore / b
         twist = _twist(D_fore.T @ D_hand, axis)
-        return {
+        rotations = {
             f"upperarm01.{c}": D_upper,
             f"upperarm02.{c}": D_upper,
             f"lowerarm01.{c}": D_fore @ turn(axis, 0.3 * twist),
             f"lowerarm02.{c}": D_fore @ turn(axis, 0.7 * twist),
             f"wrist.{c}": D_hand,
-        }, float(abs(distance - reach))
+        }
+        return rotations, hand, float(abs(distance - reach))
 
     def _fingers(self, side: str, curl: np.ndarray) -> dict[str, np.ndarray]:
         out = {}

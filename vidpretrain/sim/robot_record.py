@@ -16,7 +16,7 @@ from vidpretrain import config as configuration
 from vidpretrain.errors import InputError
 from vidpretrain.robot import Robot, load_robot
 from vidpretrain.sim.config import RobotTaskConfig, SimConfig
-from vidpretrain.sim.robot_task import HALF_HEIGHT_M, LIFTED_M, RADIUS_M, Rollout, roll_out
+from vidpretrain.sim.robot_task import HALF_HEIGHT_M, LIFTED_M, RADIUS_M, TABLE_BELOW_BASE_M, Rollout, roll_out
 from vidpretrain.types import Camera, Clip, Episode, Source, Trajectory
 
 INSTRUCTION = "pick up the bottle"
@@ -169,7 +169,6 @@ class RobotStage:
         import mujoco
 
         from vidpretrain.sim.robot_model import add_material, light_up, visual_spec
-        from vidpretrain.sim.robot_task import _TABLE_BELOW_BASE_M
 
         spec = visual_spec(self.robot, cell_m=0.012)
         spec.stat.extent, spec.visual.map.znear, spec.visual.map.zfar = 2.0, 0.01, 10.0
@@ -178,7 +177,7 @@ class RobotStage:
         cylinder = mujoco.mjtGeom.mjGEOM_CYLINDER
         add_material(spec, "room_floor", (0.45, 0.44, 0.42), (0.40, 0.39, 0.38), 12)
         world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[5, 5, 0.1], material="room_floor")
-        top = self.robot.base_height_m - _TABLE_BELOW_BASE_M
+        top = self.robot.base_height_m - TABLE_BELOW_BASE_M
         world.add_geom(name="table", type=box, size=[0.30, 0.55, 0.015], pos=[0.55, 0, top - 0.015])
         for x in (0.3, 0.8):
             for y in (-0.5, 0.5):

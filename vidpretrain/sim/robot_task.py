@@ -24,7 +24,7 @@ _PALM_M = 0.017  # from the palm site to the skin of the palm
 _PAD_M = 0.008  # from a fingertip site to its skin
 _TOUCH_M = 0.008  # a fingertip nearer than this to the bottle's surface touches it
 _FOLLOW = 0.8  # share of the way to the target that a joint goes within one frame
-_TABLE_BELOW_BASE_M = 0.115
+TABLE_BELOW_BASE_M = 0.115
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _FRACTION_OPEN, _THUMB_OPPOSED = 1.0, 0.1
 
@@ -46,12 +46,15 @@ class Rollout:
         return float(self.T_base_bottle[-1, 6] - self.T_base_bottle[0, 6])
 
 
-def roll_out(robot: Robot, config: RobotTaskConfig, rng: np.random.Generator) -> Rollout:
-    """One attempt at picking up a bottle that stands somewhere in reach."""
+def roll_out(
+    robot: Robot, config: RobotTaskConfig, rng: np.random.Generator, p_base_bottle: np.ndarray | None = None
+) -> Rollout:
+    """One attempt at picking up a bottle that stands somewhere in reach, or at `p_base_bottle` (3) m."""
     side = str(rng.choice(["left", "right"])) if config.hand == "both" else config.hand
     sign = 1.0 if side == "left" else -1.0
     count = round(config.duration_s * config.rate_hz)
-    bottle = np.array([rng.uniform(0.37, 0.45), sign * rng.uniform(0.03, 0.17), HALF_HEIGHT_M - _TABLE_BELOW_BASE_M])
+    bottle = np.array([rng.uniform(0.37, 0.45), sign * rng.uniform(0.03, 0.17), HALF_HEIGHT_M - TABLE_BELOW_BASE_M])
+    bottle = bottle if p_base_bottle is None else np.asarray(p_base_bottle, dtype=float)
     start = _start(robot, rng)
     inward = rng.uniform(-0.05, 0.25) - 0.8 * (abs(bottle[1]) - 0.1)
     q_palm = palm_rotation(side, inward, 0.0, np.pi / 2)
