@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import yaml
 
+from vidpretrain import config as config_io
 from vidpretrain.dataset import open_dataset
 from vidpretrain.errors import ConfigError, InputError
 from vidpretrain.workflow import data
 from vidpretrain.workflow.config import RobotDataConfig, RunConfig
+
+ROOT = Path(__file__).parents[2]
 
 
 def one_frame_video(path):
@@ -105,10 +110,19 @@ def test_rates_must_agree():
         build(RunConfig, {"dataset": {"rate_hz": 10.0}})
 
 
-def test_held_out_episodes_are_the_last_ones_and_never_trained_on():
+def test_held_out_episodes_cover_the_session_or_end_it_and_are_never_trained_on():
     train, held_out = RobotDataConfig(held_out=4).split(24)
+    assert held_out == (5, 11, 17, 23)
+    assert sorted(train + held_out) == list(range(24))
+    train, held_out = RobotDataConfig(held_out=4, held_out_by="last", train=5).split(24)
     assert held_out == (20, 21, 22, 23)
-    assert train == tuple(range(20))
-    assert RobotDataConfig(held_out=4, train=5).split(24)[0] == (0, 1, 2, 3, 4)
-    with pytest.raises(ValueError, match="nothing to train on"):
+    assert train == (0, 4, 8, 12, 16)
+    with pytest.raises(ValueError, match="do not leave some to train on"):
         RobotDataConfig(held_out=4).split(4)
+    with pytest.raises(ValueError, match="do not leave 9 to train on"):
+        RobotDataConfig(held_out=4, train=9).split(12)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_is_complete_and_says_nothing_twice(path):
+    assert config_io.plain(config_io.load(RunConfig, path)) == yaml.safe_load(path.read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from vidpretrain.actions.config import ActionConfig
 from vidpretrain.dataset.config import DatasetConfig
@@ -21,14 +22,16 @@ from vidpretrain.video.config import VideoConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RobotDataConfig:
-    """The few real robot episodes: a LeRobot data set (v3.0 or v2.1), how many are trained on and which are held out.
+    """The few real robot episodes: a LeRobot data set (v3.0 or v2.1), which are held out and how many are trained on.
 
-    `held_out` episodes at the end of the data set are never trained on. `train` of the others are used, from the
-    first on (None: all of them).
+    `held_out` episodes are never trained on: the last of each of as many equal stretches of the data set ("spread"),
+    so that they cover the whole recording session, or the last ones ("last"), which asks for what was recorded
+    after the training episodes. `train` of the others are used, evenly spaced (None: all of them).
     """
 
     root: Path | None = None
     held_out: int = 4
+    held_out_by: Literal["spread", "last"] = "spread"
     train: int | None = None
 
     def __post_init__(self) -> None:
@@ -41,10 +44,17 @@ class RobotDataConfig:
         Raises:
             ValueError: too few episodes.
         """
-        if count <= self.held_out:
-            raise ValueError(f"{count} episodes leave nothing to train on when {self.held_out} are held out")
-        train = range(count - self.held_out)
-        return tuple(train)[: self.train], tuple(range(count - self.held_out, count))
+        rest = count - self.held_out
+        if rest < 1 or (self.train is not None and self.train > rest):
+            wanted = "some" if self.train is None else self.train
+            raise ValueError(f"{count} episodes do not leave {wanted} to train on when {self.held_out} are held out")
+        if self.held_out_by == "last":
+            held_out = tuple(range(rest, count))
+        else:
+            held_out = tuple((i + 1) * count // self.held_out - 1 for i in range(self.held_out))
+        others = [i for i in range(count) if i not in held_out]
+        used = len(others) if self.train is None else self.train
+        return tuple(others[i * len(others) // used] for i in range(used)), held_out
 
 
 @dataclass(frozen=True, kw_only=True)
