@@ -73,6 +73,7 @@ def test_indices_outside_are_errors(make):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_backends_agree_on_real_clips(shared_video):
     """Both convert by FFmpeg's own swscale with the stream's matrix and range: on these clips the pixels are equal.
 

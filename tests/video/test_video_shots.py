@@ -81,6 +81,7 @@ def test_long_shots_are_divided_without_a_gap(tmp_path):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_real_clips_have_no_cut(shared_video):
     """Each of the sixteen is one shot (looked at); the largest difference is .10 (pancake), the threshold .4."""
     for source in find_sources([shared_video]):
