@@ -41,7 +41,7 @@ def main(words: list[str] | None = None) -> int:
     os.replace(aside, asked.out / "finetune.json")
     for row in rows:
         met = {True: "yes", False: "NO", None: ""}[row["met"]]
-        print(f"{row['name']:<58} {row['value']:>8.3f} {row['unit']:<16} {row['bar'] or '':<34} {met}")
+        print(f"{row['name']:<58} {row['value']:>8.4f} {row['unit']:<16} {row['bar'] or '':<34} {met}")
     return 0 if all(row["met"] is not False for row in rows) else 1
 
 
@@ -57,7 +57,10 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", choices=sorted(HELD_OUT), default="spread")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    if asked.seeds < 1:
+        parser.error("--seeds is at least 1")
+    return asked
 
 
 def bench(asked: argparse.Namespace) -> list[dict[str, Any]]:
@@ -123,7 +126,8 @@ def _trained(
     if summary["reused"] and found.is_file():
         return json.loads(found.read_text())
     print(f"{name}: {summary['steps']} steps, {summary['seconds']} s", file=sys.stderr)
-    evaluation = EvaluateConfig(every=2, train_episodes=episodes)
+    twenty = tuple(i for i in range(EPISODES) if i not in HELD_OUT[asked.split])
+    evaluation = EvaluateConfig(every=2, train_episodes=twenty)  # one scale for all rows
     return evaluate(out, cache, HELD_OUT[asked.split], out, evaluation)
 
 
