@@ -234,10 +234,12 @@ def test_a_camera_fits_the_fitted_picture(mode):
     frame = np.zeros((200, 400, 3), dtype=np.uint8)
     p_camera = np.array([-0.12, 0.05, 1.0])
     u, v, _ = camera.K @ p_camera
-    frame[round(v) - 3 : round(v) + 4, round(u) - 3 : round(u) + 4] = 255
+    row, column = int(v), int(u)  # the pixel that holds the point
+    frame[row - 3 : row + 4, column - 3 : column + 4] = 255
     fitted = fit_camera(camera, 100, 100, mode)
     picture = fit_image(frame, 100, 100, mode)
     weight = picture[..., 0].astype(float)
     seen = [(weight.sum(axis=axis) @ np.arange(100)) / weight.sum() for axis in (0, 1)]
-    np.testing.assert_allclose((fitted.K @ p_camera)[:2], seen, atol=0.3)
+    middle = np.array([column + 0.5 - u, row + 0.5 - v]) * np.diag(fitted.K)[:2] / np.diag(camera.K)[:2]
+    np.testing.assert_allclose((fitted.K @ p_camera)[:2] + middle, np.array(seen) + 0.5, atol=0.05)
     assert (fitted.width_px, fitted.height_px) == (100, 100)

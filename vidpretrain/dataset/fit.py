@@ -39,7 +39,7 @@ def fit_image(
 def fit_camera(camera: Camera, height_px: int, width_px: int, mode: FitMode = "pad") -> Camera:
     """The camera of the picture that `fit_image` makes: focal lengths and centre moved and scaled alike.
 
-    Pixel centres lie on whole numbers, so a picture's left edge is at u = -0.5.
+    A picture spans [0, width] x [0, height]: its left edge is at u = 0, the first pixel's centre at u = 0.5.
     """
     if (camera.height_px, camera.width_px) == (height_px, width_px):
         return camera
@@ -48,8 +48,8 @@ def fit_camera(camera: Camera, height_px: int, width_px: int, mode: FitMode = "p
     K = camera.K.copy()
     K[0] *= scale_x
     K[1] *= scale_y
-    K[0, 2] = (camera.K[0, 2] + 0.5 - box[0]) * scale_x - 0.5 + left
-    K[1, 2] = (camera.K[1, 2] + 0.5 - box[1]) * scale_y - 0.5 + top
+    K[0, 2] = (camera.K[0, 2] - box[0]) * scale_x + left
+    K[1, 2] = (camera.K[1, 2] - box[1]) * scale_y + top
     return dataclasses.replace(camera, K=K, width_px=width_px, height_px=height_px)
 
 

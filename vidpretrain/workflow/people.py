@@ -61,10 +61,10 @@ def label_errors_of(done: Extraction) -> tuple[LabelError, ...]:
     rows = []
     for view, pairs in sorted(clips.items()):
         errors = pooled_errors(pairs)
-        found = f"{view} camera, hands found in {100 * errors['found']:.0f} % of {errors['in_view']} frames in view"
+        found = f"hands found in {100 * errors['found']:.0f} % of the {errors['in_view']} times one was in view"
         rows += [
             LabelError(
-                quantity=_WORDS[name],
+                quantity=f"{view} camera: {_WORDS[name]}",
                 unit=entry["unit"],
                 median=entry["median"],
                 p90=entry["p90"],

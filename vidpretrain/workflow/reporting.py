@@ -268,7 +268,7 @@ def _source_licences(ledger: Ledger) -> tuple[Licence, ...]:
         by_license.setdefault(entry.license, []).append(Path(entry.uri).name)
     return tuple(
         Licence(
-            what=f"{len(names)} source videos",
+            what=f"{len(names)} source video{'s' * (len(names) > 1)}",
             license=name,
             origin=", ".join(names[:6]) + (" ..." if names[6:] else ""),
         )
