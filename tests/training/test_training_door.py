@@ -17,7 +17,7 @@ def test_doors_open_without_torch():
     program = (
         "import sys\n"
         "from vidpretrain.model import ModelConfig\n"
-        "from vidpretrain.training import TrainConfig, TrainJob, PredictJob\n"
+        "from vidpretrain.training import PredictConfig, TrainConfig\n"
         "from vidpretrain.evaluate import EvaluateConfig\n"
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )

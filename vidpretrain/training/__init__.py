@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidpretrain.training.config import TrainConfig
-from vidpretrain.training.job import PredictJob, TrainJob
+from vidpretrain.training.config import PredictConfig, TrainConfig
 
 if TYPE_CHECKING:
     from vidpretrain.training.loop import finetune, pretrain
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TrainConfig",
-    "TrainJob",
-    "PredictJob",
+    "PredictConfig",
     "pretrain",
     "finetune",
     "Policy",

@@ -90,3 +90,23 @@ class TrainConfig:
     def replace(self, **changes: Any) -> TrainConfig:
         """The same configuration with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """How to predict: every `every`-th row, `samples` averaged draws of `steps` Euler steps (None: the checkpoint's).
+
+    `shard_rows` rows go into a parquet file; a stopped job goes on after the last whole one.
+    """
+
+    every: int = 1
+    batch_size: int = 64
+    shard_rows: int = 2048
+    seed: int = 0
+    steps: int | None = None
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("every", "batch_size", "shard_rows", "samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

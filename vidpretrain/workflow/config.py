@@ -16,7 +16,7 @@ from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.sim.config import SimConfig
-from vidpretrain.training.config import TrainConfig
+from vidpretrain.training.config import PredictConfig, TrainConfig
 from vidpretrain.video.config import VideoConfig
 
 
@@ -88,6 +88,7 @@ class RunConfig:
     pretrain: TrainConfig = field(default_factory=TrainConfig)
     finetune: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
     sim: SimConfig = field(default_factory=SimConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,26 @@ from vidpretrain.config import digest
 from vidpretrain.dataset import TrainingCache, build_cache, open_dataset
 from vidpretrain.errors import ConfigError, InputError
 from vidpretrain.robot import load_robot
-from vidpretrain.training import TrainConfig
 from vidpretrain.workflow.config import RunConfig
 from vidpretrain.workflow.progress import Bars
+
+
+@contextlib.contextmanager
+def _one_process_first() -> Iterator[None]:
+    """Of the processes of one `accelerate launch` the first builds, and the others find what it built."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from accelerate import PartialState
+
+    with PartialState().main_process_first():
+        yield
 
 
 def human_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
     """The run's pseudo-actions at training size (the data set at `root` when it is given)."""
     dataset = open_dataset(root or config.out / "dataset")
-    with Bars() as bars:
+    with _one_process_first(), Bars() as bars:
         return build_cache(
             dataset,
             config.out / "cache" / "human",
@@ -45,7 +59,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
             next_command="add robot_data.root=FOLDER to the command",
         )
     robot = load_robot(config.robot)
-    with Bars() as bars:
+    with _one_process_first(), Bars() as bars:
         return build_cache(
             open_dataset(root),
             config.out / "cache" / "robot",
@@ -180,8 +194,15 @@ def predict(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
             raise InputError("none of the videos gave an episode", asked=root, next_command=f"vidpretrain probe {root}")
         root = packed.root
     cache = _cache_for(config, root, policy)
-    result = write_predictions(policy, [cache], config.out / "predictions")
-    return {"ok": True, **result, "message": f"predictions: {config.out / 'predictions'}"}
+    out = config.out / "predictions"
+    result = write_predictions(policy, [cache], out, **dataclasses.asdict(config.predict))
+    made = f"{result['computed_shards']} of {result['shards']} files written now"
+    return {
+        "ok": True,
+        "folder": str(out),
+        **{name: result[name] for name in ("embodiment", "rows", "shards", "computed_shards")},
+        "message": f"predictions: {result['rows']} rows, {made}: {out}",
+    }
 
 
 def _cache_for(config: RunConfig, root: Path, policy: Any) -> TrainingCache:
@@ -200,19 +221,3 @@ def _cache_for(config: RunConfig, root: Path, policy: Any) -> TrainingCache:
         embodiment=name,
         config=config.dataset,
     )
-
-
-__all__ = [
-    "TrainConfig",
-    "evaluate",
-    "evaluated",
-    "finetune",
-    "finetuned",
-    "human_cache",
-    "last_checkpoint",
-    "predict",
-    "pretrain",
-    "pretrained",
-    "robot_cache",
-    "split",
-]
