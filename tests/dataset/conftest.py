@@ -37,7 +37,7 @@ def make_episode(length: int = 12, seed: int = 0, instruction: str = "reach", he
         imputed=rng.random((length, 3)) < 0.2,
     )
     camera = Camera(
-        K=np.array([[60.0, 0, (width - 1) / 2], [0, 60.0, (height - 1) / 2], [0, 0, 1]]),
+        K=np.array([[60.0, 0, width / 2], [0, 60.0, height / 2], [0, 0, 1]]),
         distortion=np.zeros(5),
         width_px=width,
         height_px=height,

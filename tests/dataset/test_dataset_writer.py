@@ -224,7 +224,7 @@ def test_pictures_of_other_sizes_and_their_cameras_are_fitted(tmp_path, spec, ep
     camera = dataset.camera(0)
     assert camera is not None
     assert camera.K[0, 0] == pytest.approx(30.0)
-    np.testing.assert_allclose(camera.K[:2, 2], [31.5, 23.5])
+    np.testing.assert_allclose(camera.K[:2, 2], [32.0, 24.0])
     assert camera.intrinsics_from == "given"
 
 

@@ -23,7 +23,7 @@ def main(verb: str, words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else there")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("words", nargs="*", help=f"KEY=VALUE overrides, and {VERBS[verb].inputs}")
-    asked = parser.parse_args(words)
+    asked = parser.parse_intermixed_args(words)
     told = [asked.config, *asked.words] if asked.config else asked.words
     with contextlib.ExitStack() as stack:
         if int(os.environ.get("RANK", "0")) != 0:

@@ -215,7 +215,7 @@ def _cache_for(config: RunConfig, root: Path, policy: Any) -> TrainingCache:
     return build_cache(
         dataset,
         folder,
-        image_size_px=policy.image_px,
+        image_size_px=policy.model.config.model_config().image_px,
         spec=spec,
         robot=load_robot(config.robot),
         embodiment=name,
