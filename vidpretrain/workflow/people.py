@@ -69,8 +69,8 @@ def label_errors_of(done: Extraction) -> tuple[LabelError, ...]:
                 median=entry["median"],
                 p90=entry["p90"],
                 frames=entry["frames"],
-                note=found,
+                note=found if number == 0 else "",
             )
-            for name, entry in errors["quantities"].items()
+            for number, (name, entry) in enumerate(errors["quantities"].items())
         ]
     return tuple(rows)
