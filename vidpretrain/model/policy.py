@@ -89,7 +89,7 @@ class VidPolicyConfig(PretrainedConfig):
                 f"this checkpoint is for another robot{nearest(name, names)}",
                 asked=name,
                 found=", ".join(names),
-                next_command="vidpretrain finetune CONFIG train.init=CHECKPOINT  # makes adapters for a new robot",
+                next_command="vidpretrain finetune CONFIG checkpoint=CHECKPOINT  # makes adapters for a new robot",
             )
         return names.index(name)
 

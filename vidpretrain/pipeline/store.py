@@ -6,7 +6,6 @@ A result's key is a digest of the stage, its input, its configuration and the so
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -70,9 +69,3 @@ class Store:
         """Keep a result."""
         serialize.save(self.path(stage, key), value)
         self.recomputed[stage] += 1
-
-    def merged(self, other: Store) -> Store:
-        """Counts of both; for results that worker processes bring back."""
-        return dataclasses.replace(
-            self, recomputed=self.recomputed + other.recomputed, reused=self.reused + other.reused
-        )
