@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,23 @@ from vidpretrain.workflow.progress import Bars
 
 
 @contextlib.contextmanager
-def _one_process_first() -> Iterator[None]:
-    """Of the processes of one `accelerate launch` the first builds, and the others find what it built."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    from accelerate import PartialState
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Of several processes (one `accelerate launch`, or two commands) one builds and the others find what it built."""
+    import fcntl
 
-    with PartialState().main_process_first():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def human_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
     """The run's pseudo-actions at training size (the data set at `root` when it is given)."""
-    dataset = open_dataset(root or config.out / "dataset")
-    with _one_process_first(), Bars() as bars:
+    dataset, folder = open_dataset(root or config.out / "dataset"), config.out / "cache" / "human"
+    with _one_at_a_time(folder), Bars() as bars:
         return build_cache(
             dataset,
-            config.out / "cache" / "human",
+            folder,
             image_size_px=config.model.image_px,
             config=config.dataset,
             progress=lambda done, total: bars("human cache", done, total),
@@ -58,11 +56,11 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
             valid="a LeRobot v3.0 or v2.1 folder",
             next_command="add robot_data.root=FOLDER to the command",
         )
-    robot = load_robot(config.robot)
-    with _one_process_first(), Bars() as bars:
+    robot, folder = load_robot(config.robot), config.out / "cache" / "robot"
+    with _one_at_a_time(folder), Bars() as bars:
         return build_cache(
             open_dataset(root),
-            config.out / "cache" / "robot",
+            folder,
             image_size_px=config.model.image_px,
             spec=spec_for(robot, config.actions),
             robot=robot,
@@ -143,9 +141,16 @@ def finetune(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     return _told(finetuned(config, cache, init, "finetune"), "finetune")
 
 
+_TOLD = (
+    *("checkpoint", "steps", "seconds", "samples_per_s", "loss", "val_error", "parameters", "rows", "embodiments"),
+    *("adapters_from", "resumed_from", "processes", "reused"),
+)
+
+
 def _told(result: dict[str, Any], what: str) -> dict[str, Any]:
     state = "found unchanged" if result.get("reused") else f"{result['steps']} steps in {result['seconds']:.0f} s"
-    return {"ok": True, **result, "message": f"{what}: {state}, checkpoint {result['checkpoint']}"}
+    shown = {name: result[name] for name in _TOLD if name in result}
+    return {"ok": True, **shown, "message": f"{what}: {state}, checkpoint {result['checkpoint']}"}
 
 
 def last_checkpoint(config: RunConfig, name: str) -> Path | None:
