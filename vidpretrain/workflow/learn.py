@@ -193,7 +193,8 @@ def predict(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     if not (root / "meta" / "info.json").is_file():  # not a data set: videos, packed first
         from vidpretrain.workflow import data as stages
 
-        config = dataclasses.replace(config, video=dataclasses.replace(config.video, paths=(root,)))
+        asked = dataclasses.replace(config.video, paths=(root,))
+        config = dataclasses.replace(config, video=asked, out=config.out / "asked")  # beside the run's own data set
         packed, _ = stages.packed(config, stages.extraction(config))
         if not packed.episodes:
             raise InputError("none of the videos gave an episode", asked=root, next_command=f"vidpretrain probe {root}")
