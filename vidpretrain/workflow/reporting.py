@@ -215,7 +215,7 @@ def _accepted(source: SourceOutcome, clip: ClipOutcome, segment: Segment, media:
         },
         stills=_pictures(media, Path(source.source.uri).name),
         movie=None if media is None else media.movie,
-        movie_caption="the person with landmarks, the robot playing the same motion",
+        movie_caption="the person with landmarks, the robot playing the same motion" if media and media.movie else "",
     )
 
 
