@@ -16,7 +16,7 @@ PACKAGE = "vidpretrain"
 LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "solve", "robot"), 1),
-    **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "actions"), 2),
+    **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "motion_files", "actions"), 2),
     **dict.fromkeys(("dataset", "transforms", "sim", "pipeline"), 3),
     "model": 4,
     "training": 5,
@@ -30,7 +30,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("geometry", "timebase"),
     ("types", "timebase"),
     ("tree", "kinematics", "solve", "robot"),
-    ("pose", "motion", "retarget", "feasibility", "actions"),
+    ("pose", "motion", "retarget", "feasibility", "motion_files", "actions"),
     ("transforms", "dataset", "sim", "pipeline"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )
