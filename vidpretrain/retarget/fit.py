@@ -9,6 +9,7 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.retarget import body as whole
 from vidpretrain.retarget import faults, human, placement
+from vidpretrain.retarget.alone import retarget_hand
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.feasible import feasible_frames
 from vidpretrain.retarget.hands import SeenHand, seen_hand
@@ -55,6 +56,11 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     hands = {side: seen_hand(grid, side, config) for side in SIDES}
     hands = _without_rare(hands, config)
     found += _hand_faults(hands)
+    if robot.is_hand:
+        made = retarget_hand(motion, robot, grid, hands, config)
+        if isinstance(made, Reject):
+            return dataclasses.replace(made, faults=tuple(found))
+        return dataclasses.replace(made, faults=tuple(found), figures=_with_faults(made.figures, found))
     size = measure(robot)
     kind = placement.choose(grid, hands, motion.view, config)
     refused = _nothing_to_follow(grid, hands, kind, found, config)

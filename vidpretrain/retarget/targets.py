@@ -12,7 +12,7 @@ from vidpretrain.retarget.body import PlacedBody
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, tip_targets
 from vidpretrain.retarget.placement import Placed, PlacedArm
-from vidpretrain.retarget.sizes import RobotSize
+from vidpretrain.retarget.sizes import Finger, RobotSize
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
@@ -20,6 +20,8 @@ from vidpretrain.types import Frozen
 
 Term = PointTerm | OrientationTerm | VectorTerm
 _LEAST_KNEE_RAD = 0.08
+_FREE_ARM = 6  # joints that reach any place in any orientation
+_FEW_JOINTS_DOUBT = 8.0  # an arm with fewer follows places, and turns the hand only where that costs nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +47,41 @@ def build_problem(
     terms: list[Term] = []
     names: list[str] = []
     for side in SIDES:
-        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, config):
+        few = len(robot.joints(f"{side}_arm")) < _FREE_ARM
+        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, few, config):
             terms.append(term)
             names.append(name)
-        for term, name in _finger_terms(side, size, hands[side], states[side], config):
+        for term, name in _finger_terms(side, size.arms[side].fingers, hands[side], states[side], config):
             terms.append(term)
             names.append(name)
     if body is not None:
         for term, name in _body_terms(body, robot):
             terms.append(term)
             names.append(name)
+    frames = len(placed.T_base_camera)
+    return _problem(robot, frames, terms, _active(robot, body is not None), body is not None, config), tuple(names)
+
+
+def hand_problem(
+    robot: Robot, side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig
+) -> tuple[Problem, tuple[str, ...]]:
+    """As `build_problem`, for a hand of its own: fingertips alone, in the wrist's frame."""
+    made = list(_finger_terms(side, fingers, hand, state, config))
+    active = np.zeros(len(robot.home), dtype=bool)
+    active[list(robot.joints(f"{side}_hand"))] = True
+    problem = _problem(robot, len(hand.valid), [term for term, _ in made], active, False, config)
+    return problem, tuple(name for _, name in made)
+
+
+def _problem(robot: Robot, frames: int, terms: list[Term], active: np.ndarray, free: bool, config) -> Problem:
     joints = len(robot.home)
     lower, upper = robot.tree.bounds()
     reference = np.array(robot.home)
-    if body is not None:
+    if free:
         lower, upper, reference = bent_knees(robot, lower, upper)
-    problem = Problem(
+    return Problem(
         rate_hz=config.rate_hz,
-        frames=len(placed.T_base_camera),
+        frames=frames,
         terms=tuple(terms),
         posture=PostureTerm(q_ref=reference, weight=np.full(joints, config.posture_sigma_rad**-2)),
         velocity_weight=np.full(joints, config.velocity_sigma_rad_s**-2),
@@ -70,14 +89,13 @@ def build_problem(
         max_speed=np.asarray(robot.max_speed) * config.speed_share,
         lower=lower,
         upper=upper,
-        active_joints=_active(robot, body is not None),
-        free_base=body is not None,
+        active_joints=active,
+        free_base=free,
         base_velocity_weight=(1 / 10.0**2, 1 / 5.0**2),
         base_acceleration_weight=(1 / 60.0**2, 1 / 20.0**2),
         max_iterations=config.max_iterations,
         tolerance=config.tolerance,
     )
-    return problem, tuple(names)
 
 
 def bent_knees(robot: Robot, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,7 +131,9 @@ def _weight(sigma: np.ndarray, use: np.ndarray, imputed: np.ndarray, factor: flo
     return np.where(use, sigma**-2.0, 0.0)
 
 
-def _arm_terms(side: str, size: RobotSize, arm: PlacedArm, state: SideState, body: PlacedBody | None, config):
+def _arm_terms(
+    side: str, size: RobotSize, arm: PlacedArm, state: SideState, body: PlacedBody | None, few_joints: bool, config
+):
     sigma = np.clip(state.sigma_m, config.min_sigma_m, config.max_sigma_m)
     for part, target, factor in (("wrist", arm.p_base_wrist, 1.0), ("elbow", arm.p_base_elbow, config.elbow_sigma)):
         use = state.arm & np.isfinite(target).all(axis=1)
@@ -122,7 +142,7 @@ def _arm_terms(side: str, size: RobotSize, arm: PlacedArm, state: SideState, bod
             yield _place_term(side, part, size, target, weight, body, config), f"{side}_{part}"
     use = state.hand & np.isfinite(arm.q_base_wrist).all(axis=1)
     if use.any():
-        sigma_rad = np.full(len(use), config.orientation_sigma_rad)
+        sigma_rad = np.full(len(use), config.orientation_sigma_rad * (_FEW_JOINTS_DOUBT if few_joints else 1.0))
         q = arm.q_base_wrist
         if body is not None:
             q_torso_wrist = geometry.quat_mul(geometry.quat_inverse(size.T_base_torso[:4]), q)
@@ -145,9 +165,9 @@ def _place_term(side: str, part: str, size: RobotSize, target, weight, body: Pla
     )
 
 
-def _finger_terms(side: str, size: RobotSize, hand: SeenHand, state: SideState, config: RetargetConfig):
+def _finger_terms(side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig):
     wrist = f"{side}_wrist"
-    tips = tip_targets(hand, size.arms[side].fingers, config)
+    tips = tip_targets(hand, fingers, config)
     sigma = np.full(len(hand.valid), config.fingertip_sigma_m)
     for tip in tips:
         weight = _weight(sigma, state.hand, state.imputed, config.imputed_sigma)
