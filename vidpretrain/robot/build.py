@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from vidpretrain import geometry
@@ -66,8 +67,14 @@ def _rooted(spec, file: RobotFile):
     """(new spec, its root body): the part of the model at and below the base, on a root with the frame's axes."""
     import mujoco
 
+    # MuJoCo says so at every compile; names must stay as the model has them, and nobody saves this spec
+    warnings.filterwarnings("ignore", message="Attaching a spec with an empty prefix")
     new = mujoco.MjSpec()
     new.modelfiledir = spec.modelfiledir
+    for name in (n for n in dir(spec.option) if not n.startswith("_") and n != "copy"):
+        setattr(new.option, name, getattr(spec.option, name))
+    for key in list(spec.keys):  # poses of the whole model
+        spec.delete(key)
     root = new.worldbody.add_body(name=ROOT)
     base = body(spec, file.base)
     for joint in list(base.joints):

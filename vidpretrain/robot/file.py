@@ -2,7 +2,7 @@
 
     name: my_robot
     license: who may do what with the model files
-    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: beside this YAML, in MENAGERIE_ROOT, a package
+    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: beside this YAML, MENAGERIE_ROOT, a package
     base: pelvis                                        # body whose pose is T_world_base; what hangs on it is the robot
     base_frame: {x: [-1, 0, 0], z: [0, 0, 1]}           # only where the body's x is not forward and its z not up
     remove_meshes: [left_rubber_hand]                   # geoms with these meshes go

@@ -41,6 +41,11 @@ def load_robot(name_or_path: str | Path) -> Robot:
     """The robot of a shipped name or of a YAML file; see `robot.load_robot`."""
     file, beside = read_file(name_or_path)
     source = str(name_or_path) if beside is None else str(Path(name_or_path).expanduser().resolve())
+    return assemble(file, beside, source)
+
+
+def assemble(file: RobotFile, beside: Path | None, source: str) -> Robot:
+    """The robot of a parsed file that may not be written yet; `source` is what `mj_spec` reads again."""
     return _assemble(_Request(file, beside, source), config.digest(file))
 
 

@@ -79,7 +79,10 @@ def _read_urdf(path: Path, without: tuple[str, ...]):
                     link.remove(shape)
                 else:
                     mesh.set("filename", str(file))
-    return mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    spec.compiler.balanceinertia = True  # exporters write inertias that no body can have
+    spec.compiler.boundmass, spec.compiler.boundinertia = 1e-6, 1e-12
+    return spec
 
 
 def mesh_file(name: str, urdf: Path) -> Path:
