@@ -212,6 +212,16 @@ def test_very_short_motions(robot, frames):
     assert len(report.torque_share) == frames
 
 
+def test_a_torque_without_a_limit_is_not_judged(robot):
+    free = dataclasses.replace(robot, max_torque=np.full(len(robot.home), np.inf))
+    q = home(robot)
+    q[:, robot.tree.joint("left_shoulder_pitch_joint")] += 0.5 * np.sin(2 * np.pi * 4 * np.arange(40) / RATE)
+    report = assess(motion(robot, q), free)
+    assert np.isnan(report.torque_share).all()
+    assert found(report, Flaw.TORQUE) is None
+    assert report.summary()["measures"]["torque_share"] is None
+
+
 def test_a_leader_carries_its_followers(robot):
     tree = robot.tree
     torque = np.zeros((1, len(tree.joint_names)))

@@ -56,6 +56,17 @@ def still(frames: int, height: float):
     return np.tile([1.0, 0, 0, 0, 0, 0, height], (frames, 1))
 
 
+def test_damping_of_a_model_is_its_servo_and_no_load():
+    body = made(PENDULUM.replace('name="hinge"', 'name="hinge" damping="200"'), ("hinge",), 1.0)
+    angle = 0.7 * np.sin(np.arange(60) / 30.0)
+    plain = made(PENDULUM, ("hinge",), 1.0)
+    found, expected = (
+        inverse_dynamics(b, b.positions(still(60, 1.0), angle[:, None]), 30.0, None, 0.8).torque_Nm
+        for b in (body, plain)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.6, -1.2])
 def test_a_pendulum_that_is_held_needs_its_weight_times_its_lever(angle):
     body = made(PENDULUM, ("hinge",), 1.0)

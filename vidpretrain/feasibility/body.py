@@ -92,6 +92,7 @@ def build(
 
     _choose_shapes(spec, wrist_sites)
     model = spec.compile()
+    model.dof_damping[:] = 0.0  # in many models it stands for the gains of servos (Apollo: 200 N m s/rad)
     data = mujoco.MjData(model)
     free = int(np.flatnonzero(model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))[0])
     joints = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) for name in joint_names]

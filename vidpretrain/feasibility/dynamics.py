@@ -58,7 +58,7 @@ def differences(
 def inverse_dynamics(
     body: Body, qpos: Float64[np.ndarray, "t q"], rate_hz: float, ground: Ground | None, friction: float
 ) -> Dynamics:
-    """Torques of all frames; `ground` is None for a fixed base. Damping and armature of the model count."""
+    """Torques of all frames; `ground` is None for a fixed base. Armature and springs count, damping does not."""
     import mujoco
 
     model, data = body.model, body.data

@@ -121,7 +121,8 @@ def _body(
         legs = [j for side in SIDES for j in robot.joints(f"{side}_leg")]
         torque[:, legs] = np.nan
     out["torque_Nm"][:] = torque
-    out["torque_share"][:] = np.abs(torque) / np.asarray(robot.max_torque)
+    known = np.isfinite(robot.max_torque)
+    out["torque_share"][:, known] = np.abs(torque[:, known]) / np.asarray(robot.max_torque)[known]
     return contacts
 
 

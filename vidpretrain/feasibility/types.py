@@ -81,6 +81,7 @@ class Feasibility(Frozen):
     centre of mass from the edge of the support polygon (negative outside), `unsupported_share` the part of the base's
     wrench that soles and friction cannot give (1 is the robot's weight). Pairs are left, right: `slide_m_s` of soles
     on the ground, `penetration_m` below it, `reach_share` shoulder to wrist by the arm's length, errors to the targets.
+    Torque counts where the robot's data have a limit for the joint.
     `playable` frames have none of the flaws that a robot cannot do.
     """
 
