@@ -11,8 +11,10 @@ from vidpretrain import geometry
 from vidpretrain.errors import ConfigError
 from vidpretrain.kinematics import site_poses
 from vidpretrain.retarget import RetargetConfig, retarget
+from vidpretrain.retarget.targets import bent_knees, knees
 from vidpretrain.robot import load_robot, robot_names
 from vidpretrain.skeletons import SIDES
+from vidpretrain.solve import Start, solve_clip
 from vidpretrain.types import Reason, Reject, RobotMotion
 
 
@@ -121,3 +123,58 @@ def test_a_hand_bridges_a_gap(inspire, make):
     assert np.isfinite(found.T_world_base).all()
     np.testing.assert_allclose(np.diff(found.T_world_base[30:40, 4:], n=2, axis=0), 0, atol=1e-9)
     assert [(fault.fault, fault.frames) for fault in found.faults] == [("missing", 10), ("missing", 10)]
+
+
+@pytest.mark.parametrize("name", ["g1_inspire", "h1", "t1", "icub", "talos"])
+def test_knees_are_found_and_kept_bent_the_right_way(name):
+    robot = load_robot(name) if name in ("g1_inspire", "h1", "t1") else hand_robot(name)
+    found = knees(robot)
+    assert len(found) == 2
+    lower, upper = robot.tree.bounds()
+    low, high, rest = bent_knees(robot, lower, upper)
+    for side, j in zip(SIDES, found, strict=True):
+        assert j in robot.joints(f"{side}_leg")
+        assert low[j] > 0 or high[j] < 0
+        assert low[j] <= rest[j] <= high[j]
+        bent = robot.tree.with_mimic(np.array(robot.home))
+        straight = bent.copy()
+        straight[j] = 0.0
+        bent[j] = 0.5 * (low[j] + high[j])
+        soles = [site_poses(robot.tree, q[None], None, [f"{side}_foot"])[0, 0, 4:] for q in (straight, bent)]
+        assert soles[1][0] < soles[0][0]  # a bent knee takes the foot backwards
+        others = [k for k in range(len(lower)) if k not in found]
+        np.testing.assert_array_equal(low[others], lower[others])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["g1_inspire", "h1"])
+def test_no_start_finds_a_motion_that_is_much_better(name, make, monkeypatch):
+    """Thirty frames of a squat from any of them on: fifteen random postures to begin with do not beat our start."""
+    from vidpretrain.retarget import fit
+
+    caught = {}
+
+    def catch(tree, problem, start):
+        caught.update(tree=tree, problem=problem, start=start)
+        caught["cost"] = (solution := solve_clip(tree, problem, start)).cost
+        return solution
+
+    monkeypatch.setattr(fit, "solve_clip", catch)
+    robot, rng = load_robot(name), np.random.default_rng(3)
+    g1 = load_robot("g1_inspire")
+    truth, base = make["squat"](g1, 60)
+    whole = make["walker"](g1, truth, base)
+    for first in rng.integers(0, 30, 4):
+        part = {
+            field.name: getattr(whole, field.name)[first : first + 30]
+            for field in dataclasses.fields(whole)
+            if isinstance(getattr(whole, field.name), np.ndarray)
+        }
+        camera = dataclasses.replace(whole.camera, T_world_camera=whole.camera.T_world_camera[first : first + 30])
+        assert isinstance(retarget(dataclasses.replace(whole, **part, camera=camera), robot), RobotMotion)
+        problem, start = caught["problem"], caught["start"]
+        lower, upper = (np.clip(bound, -np.pi, np.pi) for bound in robot.tree.bounds())
+        for _ in range(15):
+            q = np.where(problem.active_joints, rng.uniform(lower, upper), robot.home)
+            other = Start(joint_pos=robot.tree.with_mimic(np.tile(q, (30, 1))), T_world_base=start.T_world_base)
+            assert caught["cost"] <= 1.05 * solve_clip(caught["tree"], problem, other).cost

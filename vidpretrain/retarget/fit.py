@@ -16,7 +16,7 @@ from vidpretrain.retarget.hands import SeenHand, seen_hand
 from vidpretrain.retarget.resample import GridMotion, resample
 from vidpretrain.retarget.sides import face_is_behind
 from vidpretrain.retarget.sizes import measure
-from vidpretrain.retarget.targets import SideState, build_problem
+from vidpretrain.retarget.targets import SideState, build_problem, other_postures
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import Solution, Start, solve_clip
@@ -74,7 +74,9 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     problem, names = build_problem(robot, size, placed, hands, states, body, config)
     assert problem.posture is not None
     base = None if body is None else body.T_world_pelvis
-    solution = solve_clip(robot.tree, problem, Start(joint_pos=problem.posture.q_ref, T_world_base=base))
+    others = other_postures(robot, problem)
+    start = Start(joint_pos=problem.posture.q_ref, T_world_base=base, others=others)
+    solution = solve_clip(robot.tree, problem, start)
     errors = _errors(solution, names)
     refused = _poor(solution, errors, config)
     if refused is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from vidpretrain import geometry
+from vidpretrain.kinematics import joint_poses, site_poses
 from vidpretrain.retarget.body import PlacedBody
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, tip_targets
@@ -20,6 +21,7 @@ from vidpretrain.types import Frozen
 
 Term = PointTerm | OrientationTerm | VectorTerm
 _LEAST_KNEE_RAD = 0.08
+_OTHER_POSTURES = 16
 _FREE_ARM = 6  # joints that reach any place in any orientation
 _FEW_JOINTS_DOUBT = 8.0  # an arm with fewer follows places, and turns the hand only where that costs nothing
 
@@ -101,19 +103,36 @@ def _problem(robot: Robot, frames: int, terms: list[Term], active: np.ndarray, f
 def bent_knees(robot: Robot, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lower, upper, reference posture) in which no knee is straight.
 
-    A straight leg is singular, and beyond it a fit gets stuck at the wrong end of the knee's range: so knees, the leg
-    joints that bend to one side only, keep `_LEAST_KNEE_RAD` and rest a little farther.
+    A straight leg is singular, and beyond it a fit gets stuck at the wrong end of the knee's range (H1's goes there by
+    0.26 rad): so knees keep `_LEAST_KNEE_RAD` towards the wider side of their range and rest a little farther.
     """
     lower, upper, reference = lower.copy(), upper.copy(), np.array(robot.home)
-    for j in (*robot.joints("left_leg"), *robot.joints("right_leg")):
-        one_sided = 0.1 * (upper[j] - lower[j])
-        if lower[j] > -one_sided:
+    for j in knees(robot):
+        if upper[j] >= -lower[j]:
             lower[j] = max(lower[j], _LEAST_KNEE_RAD)
             reference[j] = max(reference[j], 3 * _LEAST_KNEE_RAD)
-        elif upper[j] < one_sided:
+        else:
             upper[j] = min(upper[j], -_LEAST_KNEE_RAD)
             reference[j] = min(reference[j], -3 * _LEAST_KNEE_RAD)
     return lower, upper, reference
+
+
+def knees(robot: Robot) -> tuple[int, ...]:
+    """Leg joints half way from the hip to the sole whose axis points sideways, at most one to a leg."""
+    home = robot.tree.with_mimic(np.array(robot.home))[None]
+    poses = joint_poses(robot.tree, home)[0]
+    out = []
+    for side in SIDES:
+        leg = list(robot.joints(f"{side}_leg"))
+        if not leg or f"{side}_foot" not in robot.tree.site_names:
+            continue
+        sole = site_poses(robot.tree, home, None, [f"{side}_foot"])[0, 0, 4:]
+        down = (poses[leg[0], 6] - poses[leg, 6]) / (poses[leg[0], 6] - sole[2])
+        axis = geometry.rotate(poses[leg, :4], robot.tree.axis[leg])
+        middle = np.where((np.abs(axis[:, 1]) > 0.8) & (down > 0.25) & (down < 0.75), np.abs(down - 0.5), np.inf)
+        if np.isfinite(middle).any():
+            out.append(leg[int(np.argmin(middle))])
+    return tuple(out)
 
 
 def _active(robot: Robot, whole_body: bool) -> np.ndarray:
@@ -205,3 +224,16 @@ def _body_terms(body: PlacedBody, robot: Robot):
         name = f"{side}_foot"
         yield PointTerm(site=name, p_world_target=foot[:, 4:], weight=(firm * sigma) ** -2.0, huber_m=0.1), name
         yield OrientationTerm(site=name, q_world_target=foot[:, :4], weight=(0.3 * doubt) ** -2.0, huber_rad=0.5), ""
+
+
+def other_postures(robot: Robot, problem: Problem) -> Float64[np.ndarray, "n j"]:
+    """Postures all over the joints' ranges, always the same, for a solve to begin with beside home.
+
+    Arms of few joints, and legs, have several ways to nearly the same place, and only some lead on from there.
+    """
+    lower, upper = robot.tree.bounds()
+    drawn = np.random.default_rng(1).uniform(
+        np.maximum(lower, -np.pi), np.minimum(upper, np.pi), (_OTHER_POSTURES, len(lower))
+    )
+    active = np.ones(len(lower), dtype=bool) if problem.active_joints is None else problem.active_joints
+    return robot.tree.with_mimic(np.where(active, drawn, robot.home))
