@@ -71,6 +71,7 @@ def _read_urdf(path: Path, without: tuple[str, ...]):
     for link in root.iter("link"):
         for kind in ("visual", "collision"):
             for shape in link.findall(kind):
+                shape.attrib.pop("name", None)  # one that stands twice makes MuJoCo complain, and nobody asks for it
                 mesh = shape.find("geometry/mesh")
                 if mesh is None:
                     continue
@@ -158,3 +159,8 @@ def joint_speeds(path: Path) -> dict[str, float]:
         if speed > 0:
             found[joint.get("name", "")] = speed
     return found
+
+
+def mimics(path: Path) -> int:
+    """How many joints of a URDF follow another by their own words; 0 for other formats."""
+    return len(ElementTree.parse(path).getroot().findall("joint/mimic")) if is_urdf(path) else 0
