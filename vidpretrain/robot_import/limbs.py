@@ -15,6 +15,7 @@ from vidpretrain.robot_import.survey import Survey
 _SIDED, _LIMB, _TWIN = 0.015, 0.12, 0.06  # shares of the robot's size
 _SMALL_M = 0.6
 _MOST_ARM_JOINTS, _LEAST_LEG_JOINTS = 8, 3
+_HEADING_SURE = 0.3
 _LEG_WORDS, _ARM_WORDS = ("hip", "leg", "thigh", "knee", "ankle"), ("arm", "shoulder", "elbow", "wrist")
 
 
@@ -106,7 +107,9 @@ def plan_humanoid(s: Survey) -> Plan:
     remarks = []
     for root in alone:
         remarks.append(f"the limb that begins with {s.tree.joint_names[root]} has no partner on the other side")
-    left, why = _left_side(s, lateral, arm_pair, leg_pair)
+    left, why, by_shape = _left_side(s, lateral, arm_pair, leg_pair)
+    if by_shape < _HEADING_SURE:
+        remarks.append("toes, knees and elbows do not show which way it faces: left and right rest on names, if any")
     up = np.array([0.0, 0.0, 1.0])
     R = np.stack([np.cross(left, up), left, up], axis=1)
     arms, legs = {}, {}
@@ -230,8 +233,11 @@ def _on_side(s: Survey, pair, direction: np.ndarray) -> int:
     return max(pair, key=lambda j: float(s.points(s.below(j)).mean(axis=0) @ direction))
 
 
-def _left_side(s: Survey, lateral: np.ndarray, arms, legs) -> tuple[np.ndarray, str]:
-    """(unit vector to the robot's left, why): toes point forward, knees bend backward, elbows forward, names agree."""
+def _left_side(s: Survey, lateral: np.ndarray, arms, legs) -> tuple[np.ndarray, str, float]:
+    """(unit vector to the robot's left, why, how far the shape alone says so).
+
+    Toes point forward, knees bend backward, elbows forward, and names agree.
+    """
     up = np.array([0.0, 0.0, 1.0])
     forward = np.cross(lateral, up)  # if `lateral` is left
     votes: dict[str, float] = {}
@@ -254,7 +260,8 @@ def _left_side(s: Survey, lateral: np.ndarray, arms, legs) -> tuple[np.ndarray, 
             votes["names"] = votes.get("names", 0.0) + hint * place
     total = sum(votes.values())
     why = ", ".join(f"{key} {value:+.1f}" for key, value in votes.items())
-    return (lateral if total >= 0 else -lateral), why
+    sign = 1.0 if total >= 0 else -1.0
+    return sign * lateral, why, sign * (total - votes.get("names", 0.0))
 
 
 def name_side(names: str) -> float:
