@@ -19,9 +19,10 @@ from vidpretrain.retarget.sizes import measure
 from vidpretrain.retarget.targets import SideState, build_problem, other_postures
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
-from vidpretrain.solve import Solution, Start, solve_clip
+from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.types import FaultName, HumanMotion, InputFault, Reason, Reject, RobotMotion
 
+_FAR_M, _FAR_SHARE, _WHOLE_STARTS = 0.05, 0.05, 3
 _MOST_ROWS_PER_FRAME = 100  # of a video of one frame in three seconds
 
 
@@ -76,7 +77,7 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     base = None if body is None else body.T_world_pelvis
     others = other_postures(robot, problem)
     start = Start(joint_pos=problem.posture.q_ref, T_world_base=base, others=others)
-    solution = solve_clip(robot.tree, problem, start)
+    solution = _best(robot, problem, names, start)
     errors = _errors(solution, names)
     refused = _poor(solution, errors, config)
     if refused is not None:
@@ -166,6 +167,24 @@ def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm
         imputed=(hand.imputed | by_body) & has_arm,
         sigma_m=np.where(has_arm, arm.sigma_m, np.nan),
     )
+
+
+def _best(robot: Robot, problem: Problem, names: tuple[str, ...], start: Start) -> Solution:
+    """The solution from `start`; where wrists are far off, the cheapest of that and of a few whole-clip starts.
+
+    A posture that is best in the clip's first frame may lead into a limit later on, from where no small step helps.
+    """
+    best = solve_clip(robot.tree, problem, start)
+    left = [errors for name, errors in _errors(best, names).items() if name.endswith("_wrist")]
+    far = np.concatenate([np.nan_to_num(errors) > _FAR_M for errors in left]) if left else np.zeros(1, dtype=bool)
+    if far.mean() <= _FAR_SHARE:
+        return best
+    for posture in (start.joint_pos, *start.others[:_WHOLE_STARTS]):
+        still = np.tile(posture, (problem.frames, 1))
+        other = solve_clip(robot.tree, problem, Start(joint_pos=still, T_world_base=start.T_world_base))
+        if other.cost < best.cost and np.isfinite(other.joint_pos).all():
+            best = other
+    return best
 
 
 def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:
