@@ -10,6 +10,7 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.solve import descend
 from vidpretrain.solve.arrays import Data, Scratch, data, lay_out, scratch
+from vidpretrain.solve.contact import Collisions, Contacts, no_contacts, windows
 from vidpretrain.solve.layout import Layout
 from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
 from vidpretrain.solve.speed import slowed
@@ -18,6 +19,7 @@ from vidpretrain.tree import Tree
 _START_ITERATIONS, _SWEEP_ITERATIONS = 60, 4
 _SPEED_ROUNDS, _SPEED_ITERATIONS = 12, 3
 _RANDOM_STARTS = 6
+_CONTACT_ROUNDS, _CONTACT_ITERATIONS, _CONTACT_STIFFNESS = 24, 4, 100.0
 
 
 class State(NamedTuple):
@@ -34,6 +36,7 @@ class State(NamedTuple):
     damping: np.ndarray  # (t)
     settled: np.ndarray  # (c t)
     left: np.ndarray  # (t m + k), the lengths of the residuals
+    contacts: Contacts
 
 
 @dataclass
@@ -63,6 +66,8 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         iterations = _solve_free(work, problem, None if is_motion else _candidates(work, tree, start))
         if problem.max_speed is not None:
             iterations += _respect_speed(work, problem)
+        if problem.self_collision is not None and len(problem.self_collision.pairs):
+            iterations += _keep_apart(work, tree, problem)
     return _solution(work, tree, problem, iterations)
 
 
@@ -89,6 +94,7 @@ def begin(tree: Tree, problem: Problem, start: Start) -> tuple[Work, bool]:
         damping=np.full(frames, descend.FIRST_DAMPING),
         settled=np.zeros((len(L.base), frames), dtype=bool),
         left=np.zeros((frames, len(L.row) + len(L.turn))),
+        contacts=no_contacts(frames),
     )
     return Work(L, D, st, scratch(L)), is_motion
 
@@ -159,10 +165,56 @@ def _respect_speed(work: Work, problem: Problem) -> int:
     for c in np.flatnonzero(np.diff(L.var_at)):
         if descend.excess(L, work.D, c, st) > 0.0:
             iterations += _hold_speed(work, problem, int(c))
-    joints = L.var_column >= 0
-    columns = L.var_column[joints]
-    st.Q[:, columns] = slowed(st.Q[:, columns], work.D.step[joints])
+    _slow(work)
     return iterations
+
+
+def _slow(work: Work) -> None:
+    """The exact projection onto the speed limits."""
+    joints = work.L.var_column >= 0
+    columns = work.L.var_column[joints]
+    work.st.Q[:, columns] = slowed(work.st.Q[:, columns], work.D.step[joints])
+
+
+def _with_followers(work: Work, tree: Tree) -> np.ndarray:
+    """All columns, mimic joints following; joints that are no unknowns as they are."""
+    fixed = tree.independent.copy()
+    fixed[work.L.var_column[work.L.var_column >= 0]] = False
+    return np.where(fixed, work.st.Q, tree.with_mimic(work.st.Q))
+
+
+def _keep_apart(work: Work, tree: Tree, problem: Problem) -> int:
+    """Rounds of contacts until no capsules overlap anywhere; the motion with the fewest such frames is kept."""
+    L, D, st, frames = work.L, work.D, work.st, problem.frames
+    assert problem.self_collision is not None
+    weights = D.weight[D.weight > 0]
+    stiffness = _CONTACT_STIFFNESS * (float(np.median(weights)) if len(weights) else 1.0)
+    contact = Collisions(problem.self_collision, tree, L, problem.collision_margin_m, stiffness, frames)
+    use, done, best = np.ones(frames, dtype=bool), 0, (frames + 1, 0.0, st.Q.copy())
+    for round_ in range(_CONTACT_ROUNDS):
+        contacts, bad = contact.find(_with_followers(work, tree), use)
+        deep = -float(np.minimum(contact.worst, 0.0).sum())
+        if (len(bad), deep) < best[:2]:
+            best = (len(bad), deep, st.Q.copy())
+        if len(bad) == 0 or round_ == _CONTACT_ROUNDS - 1:
+            break
+        now = st._replace(contacts=contacts)
+        stretches = windows(np.flatnonzero(use & (contact.worst < contact.margin_m)), frames)
+        if round_ == 0:
+            use[:] = False
+        for lo, hi in stretches:
+            use[lo:hi] = True
+            contact_of = slice(contacts.at[contacts.at_frame[lo]], contacts.at[contacts.at_frame[hi]])
+            for c in np.unique(np.searchsorted(L.var_at, contacts.var[contact_of], side="right") - 1):
+                st.damping[lo:hi] = descend.FIRST_DAMPING
+                args = (L, D, int(c), lo, hi, now, _CONTACT_ITERATIONS, problem.tolerance, False, work.scratch)
+                settled = st.settled[c, lo:hi].copy()
+                done += descend.descend(*args)[0]
+                st.settled[c, lo:hi] |= settled
+        if problem.max_speed is not None:
+            _slow(work)
+    st.Q[:] = best[2]
+    return done
 
 
 def total_cost(work: Work) -> float:
@@ -179,9 +231,7 @@ def total_cost(work: Work) -> float:
 
 def _solution(work: Work, tree: Tree, problem: Problem, iterations: int) -> Solution:
     L, D, st = work.L, work.D, work.st
-    fixed = tree.independent.copy()
-    fixed[L.var_column[L.var_column >= 0]] = False
-    Q = np.where(fixed, st.Q, tree.with_mimic(st.Q))
+    Q = _with_followers(work, tree)
     cost = total_cost(work) if problem.frames else 0.0
     left, weight = st.left, np.zeros_like(st.left)
     weight[:, L.row] = D.weight

@@ -9,6 +9,7 @@ from numba import njit
 
 from vidpretrain.kinematics.kernels import multiply, turn
 from vidpretrain.solve.band import blocked, factor, factor_small, prepare, solve
+from vidpretrain.solve.contact import contacts_pass
 from vidpretrain.solve.rows import rows_pass
 from vidpretrain.solve.smooth import base_smooth, joints_smooth
 
@@ -59,6 +60,8 @@ def component_pass(L, D, c, lo, hi, Q, Rb, pb, st, wanted, newton, G, A, cost, s
         joints_smooth(L, D, c, lo, hi, Q, st.stiffness, st.multiplier, wanted, G, A, cost)
         if L.base[c] > 0:
             base_smooth(L, D, c, lo, hi, Rb, pb, wanted, G, A, cost)
+    if len(st.contacts.push) > 0:
+        contacts_pass(L.var_at, L.var_column, L.base, c, lo, hi, Q, st.contacts, wanted, G, A, cost)
 
 
 @njit(cache=True, error_model="numpy")

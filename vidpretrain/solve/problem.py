@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from vidpretrain.collision import CollisionModel
 from vidpretrain.types import Frozen
 
 Loss = Literal["huber", "cauchy", "tukey"]
@@ -99,6 +100,7 @@ class Problem(Frozen):
     `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
     no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
     pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
+    The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less, they give way.
     """
 
     rate_hz: float
@@ -116,6 +118,8 @@ class Problem(Frozen):
     base_acceleration_weight: tuple[float, float] = (0.0, 0.0)
     max_iterations: int = 60
     tolerance: float = 1e-5
+    self_collision: CollisionModel | None = None
+    collision_margin_m: float = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
