@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidpretrain.errors import InputError
 
+_ROUND = (2, 3, 5, 6)  # sphere, capsule, cylinder, box
 READABLE = (".stl", ".obj", ".msh")  # mesh formats that MuJoCo reads
 
 
@@ -81,6 +82,9 @@ def _read_urdf(path: Path, without: tuple[str, ...]):
                 else:
                     mesh.set("filename", str(file))
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    for geom in list(spec.geoms):
+        if int(geom.type) in _ROUND and not geom.size[0] > 0:
+            spec.delete(geom)  # a shape of no size, which MuJoCo would not compile
     spec.compiler.balanceinertia = True  # exporters write inertias that no body can have
     spec.compiler.boundmass, spec.compiler.boundinertia = 1e-6, 1e-12
     return spec

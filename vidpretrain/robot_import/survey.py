@@ -163,9 +163,6 @@ def _compilable(path: Path):
         for kind in ("actuators", "sensors", "keys", "tendons", "excludes", "pairs", "skins"):
             for element in list(getattr(spec, kind)):
                 spec.delete(element)
-        for geom in list(spec.geoms):
-            if not geom.meshname and int(geom.type) in (2, 3, 5, 6) and not np.all(np.array(geom.size[:1]) > 0):
-                spec.delete(geom)  # a shape of no size
         try:
             spec.copy().compile()
         except ValueError as error:
