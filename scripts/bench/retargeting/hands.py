@@ -20,7 +20,7 @@ LOCKED = {"shadow": ("WRJ1", "WRJ2")}  # the wrist, which is not the hand's to m
 FILES = {"svh": "schunk_svh_hand"}  # dex-retargeting's own name, where it is not NAME_hand
 # weight of acceleration against 1/m^2 of a vector, in rad per frame squared: "clean" is where jerk and error are both
 # below the peers', "smooth" gives a little error for half the jerk
-CLEAN, SMOOTH = 3e-3, 1e-2
+CLEAN, SMOOTH = 3e-3, 9e-3
 _POSTURE, _DAMPING = 1e-6, 1e-3  # damping of mink: the best of 1e-5 to 1e-2 for its error
 
 
