@@ -417,3 +417,17 @@ def test_the_doors_import_nothing_heavy():
         "bad = {'mujoco', 'numba', 'scipy', 'torch'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["talos", "icub", "shadow_right"])
+def test_a_robot_whose_package_is_missing_says_make_robots(name, monkeypatch, tmp_path):
+    from vidpretrain.robot import assets
+
+    loading._assemble.cache_clear()
+    monkeypatch.setattr(assets, "_installed", lambda distribution, relative: None)
+    monkeypatch.setattr(assets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("MENAGERIE_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("MENAGERIE_ROOT", raising=False)
+    with pytest.raises(MissingAsset) as caught:
+        load_robot(name)
+    assert caught.value.next_command == "make robots"
