@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format interop constraints clean
+.PHONY: help setup demo test lint format robots interop constraints clean
 
 help: ## list the targets
-	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: ## make .venv and install everything (instant when done)
 	@scripts/setup.sh
@@ -26,8 +26,16 @@ format: setup ## let ruff put the files in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+robots: setup ## install the packages with further robots and hands inside (0.8 GB)
+	@scripts/robots.sh
+
 interop: setup ## open a written data set in lerobot, in an environment of its own
 	@scripts/interop.sh
+
+bench-env-retarget: setup ## install the peers of bench-retarget in an environment of their own, .venv-bench
+	@scripts/bench/retarget_env.sh
+
+bench-retarget: bench-env-retarget
 
 bench-%: setup ## run scripts/bench/NAME.py, for example make bench-retarget
 	@$(BIN)/python scripts/bench/$*.py
@@ -36,5 +44,5 @@ constraints: ## write constraints.txt from what .venv holds now
 	@scripts/constraints.sh
 
 clean: ## remove runs, caches and environments
-	@rm -rf .venv .venv-interop runs build dist *.egg-info .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-bench .venv-interop runs build dist *.egg-info .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,9 +15,9 @@ PACKAGE = "vidpretrain"
 # Rooms of one layer are ordered among themselves by ORDER_WITHIN; those that are not may not import each other.
 LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config"), 0),
-    **dict.fromkeys(("video", "tree", "kinematics", "solve", "robot"), 1),
-    **dict.fromkeys(("pose", "motion", "retarget", "actions"), 2),
-    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline"), 3),
+    **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve"), 1),
+    **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "motion_files", "actions"), 2),
+    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
     "model": 4,
     "training": 5,
     "evaluate": 6,
@@ -29,9 +29,9 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("errors", "skeletons"),
     ("geometry", "timebase"),
     ("types", "timebase"),
-    ("tree", "kinematics", "solve", "robot"),
-    ("pose", "motion", "retarget", "actions"),
-    ("transforms", "dataset", "sim", "pipeline"),
+    ("tree", "kinematics", "robot", "collision", "solve"),
+    ("pose", "motion", "retarget", "feasibility", "motion_files", "actions"),
+    ("transforms", "dataset", "sim", "robot_import", "pipeline"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )
 TORCH_LAYER = 4

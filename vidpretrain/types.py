@@ -60,12 +60,38 @@ class Reason(enum.StrEnum):
     FAILED = "failed"
 
 
+FaultName = Literal[
+    "bad_time", "not_finite", "missing", "units", "size", "jump", "exchanged", "mirrored", "upside_down", "rare"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFault:
+    """Something that an input got wrong: what, where ("body", "left hand", ...), in how many of how many frames.
+
+    `done` says what became of those frames: "dropped" they are not followed, "bridged" the robot moves on smoothly to
+    the next good one, "refused" the whole clip or side, "swapped" left and right were exchanged, "righted" turned.
+    """
+
+    fault: FaultName
+    where: str
+    frames: int
+    of: int
+    done: Literal["dropped", "bridged", "refused", "swapped", "righted"]
+    detail: str = ""
+
+    def __str__(self) -> str:
+        more = f" ({self.detail})" if self.detail else ""
+        return f"{self.fault}: {self.where} in {self.frames} of {self.of} frames {self.done}{more}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reject:
-    """An item that a stage refused: an enumerated reason and one sentence with the figures."""
+    """An item that a stage refused: an enumerated reason and one sentence with the figures, and what the input had."""
 
     reason: Reason
     detail: str
+    faults: tuple[InputFault, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +214,8 @@ class RobotMotion(Frozen):
     frames hold or interpolate. `error_m` is the distance of each error site of `error_names` to its target, NaN where
     there was none. `feasible` is limits, speeds and finiteness, frame by frame. `hand_valid` marks sides whose fingers
     follow an observed hand (None: as `valid`). `placement` says how the person was put into the robot's place, and
-    `figures` what the clip measured (scales, mirrored frames, medians).
+    `figures` what the clip measured (scales, mirrored frames, medians). `faults` is what was wrong with the person's
+    motion, and what became of it.
     """
 
     clip_id: str
@@ -211,6 +238,7 @@ class RobotMotion(Frozen):
     hand_valid: Bool[np.ndarray, "t 2"] | None = None
     placement: str = ""
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    faults: tuple[InputFault, ...] = ()
 
     def check(self) -> None:
         _same_length(

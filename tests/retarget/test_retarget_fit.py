@@ -245,6 +245,35 @@ def test_egocentric_hands_keep_their_place_in_the_picture(inspire, make):
     np.testing.assert_allclose(found.T_base_camera[:, 4:], np.tile(inspire.T_base_camera[4:], (90, 1)), atol=0.011)
 
 
+@pytest.mark.parametrize("pitch_deg", [0.0, 20.0, 48.0, 85.0])
+def test_the_pitch_of_the_persons_camera_does_not_tilt_the_hands(inspire, make, pitch_deg):
+    truth = make["wave"](inspire)
+    person = make["person"](inspire, truth, body=False, view="ego")
+    turn = geometry.pose(geometry.quat_exp(np.array([0.0, 0.0, 0.8])), np.array([2.0, 1.0, 0.3]))  # walked elsewhere
+    pitch = np.deg2rad(pitch_deg)
+    axes = np.array([[0, -np.sin(pitch), np.cos(pitch)], [-1, 0, 0], [0, -np.cos(pitch), -np.sin(pitch)]])
+    eye = geometry.pose(
+        geometry.quat_from_matrix(axes), inspire.T_base_camera[4:] + np.array([0, 0, inspire.base_height_m])
+    )
+    from vidpretrain.retarget.sizes import measure
+
+    camera = dataclasses.replace(person.camera, T_world_camera=np.tile(geometry.compose(turn, eye), (len(truth), 1)))
+    person = dataclasses.replace(
+        person,
+        camera=camera,
+        p_world_keypoint=geometry.transform(turn, person.p_world_keypoint),
+        height_m=measure(inspire).arms["left"].length_m / RetargetConfig().arm_by_height,
+    )
+    found = done(person, inspire, SHARP)
+    assert found.placement == "ego"
+    assert found.figures["camera_pitch_rad"] == pytest.approx(pitch, abs=1e-6)
+    expected, got = wrists(inspire, truth), wrists(inspire, found.joint_pos)
+    assert np.median(np.linalg.norm(got[..., 4:] - expected[..., 4:], axis=-1)) < 0.01
+    assert np.degrees(np.median(geometry.angle_between(got[..., :4], expected[..., :4]))) < 1.0
+    ahead = geometry.rotate(found.T_base_camera[:, :4], np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(ahead, np.tile([np.cos(pitch), 0, -np.sin(pitch)], (len(ahead), 1)), atol=0.01)
+
+
 def test_hands_alone_are_put_in_front_of_the_robot_facing_the_camera(inspire, make):
     truth = make["wave"](inspire)
     person = make["person"](inspire, truth, body=False)

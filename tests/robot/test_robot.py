@@ -16,8 +16,12 @@ from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownNam
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Robot, find_assets, load_robot, mj_spec, robot_names
 from vidpretrain.robot import load as loading
+from vidpretrain.solve import OrientationTerm, PointTerm, Problem, Start, solve_clip
 
-TIPS = ("thumb_tip", "index_tip", "middle_tip", "ring_tip", "pinky_tip")
+HANDS = tuple(n for n in robot_names() if n.endswith(("_left", "_right")))
+HUMANOIDS = tuple(n for n in robot_names() if n not in HANDS)
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+TIPS = tuple(f"{finger}_tip" for finger in FINGERS)
 
 
 def robot(name: str) -> Robot:
@@ -59,8 +63,19 @@ def test_shipped_robots_are_complete(name):
     assert len({column.name for column in r.columns}) == len(columns)
     assert all(tree.independent[tree.joint(joint)] for joint in columns)
     assert {tree.joint_names[j] for j in np.flatnonzero(tree.independent)} == set(columns)
-    for site in ("pelvis", "torso", "head_camera", "left_wrist", "right_wrist", "left_palm", "left_foot", "left_elbow"):
-        assert site in tree.site_names
+    both = ("wrist", "palm", "elbow", "shoulder", "foot")
+    wanted = {"pelvis", "torso", "head_camera", *(f"{side}_{part}" for side in ("left", "right") for part in both)}
+    if r.is_hand:
+        (side,) = r.sides
+        fingers = [f for f in FINGERS if f"{side}_{f}_tip" in tree.site_names]
+        assert name.endswith(f"_{side}")
+        assert len(fingers) >= 3
+        assert np.isnan(r.T_base_camera).all()
+        assert set(r.groups) <= {f"{side}_hand", f"{side}_arm"}
+        wanted = {f"{side}_{part}" for part in ("wrist", "palm", "thumb_tip")}
+        wanted |= {f"{side}_{f}_{part}" for f in fingers if f != "thumb" for part in ("tip", "knuckle")}
+    assert wanted <= set(tree.site_names)
+    assert r.is_hand == (name in HANDS)
 
 
 @pytest.mark.parametrize("name", robot_names())
@@ -80,7 +95,7 @@ def test_fractions_come_back_and_stay_inside_the_limits(name):
             assert lower[j] - 1e-9 <= value <= upper[j] + 1e-9, column.name
 
 
-@pytest.mark.parametrize("name", robot_names())
+@pytest.mark.parametrize("name", HUMANOIDS)
 def test_left_mirrors_right_and_stands_on_its_soles(name):
     """Sites mirror about the x-z plane; handedness of the frames flips with it."""
     r = robot(name)
@@ -94,7 +109,7 @@ def test_left_mirrors_right_and_stands_on_its_soles(name):
         sole = at[f"{side}_foot"]
         assert sole[6] == pytest.approx(-r.base_height_m, abs=0.012)
         assert geometry.rotate(sole[:4], np.array([0, 0, 1.0]))[2] > 0.99
-        assert at[f"{side}_wrist"][4] > 0.1  # arms are bent: hands in front of the body
+        assert at[f"{side}_wrist"][4] > 0.09  # arms are bent: hands in front of the body
 
 
 @pytest.mark.parametrize("name", [n for n in robot_names() if n.startswith("g1")])
@@ -120,6 +135,75 @@ def test_hand_frames_follow_the_convention(name):
         index, middle = (opened[f"{side}_{f}_knuckle"][4:] for f in ("index", "middle"))
         assert index[2] > middle[2]  # thumb's side up
         assert np.dot(index - middle, y) * (1 if side == "left" else -1) < 0
+
+
+@pytest.mark.parametrize("name", [n for n in robot_names() if not n.startswith(("h1", "t1", "apollo", "icub"))])
+def test_every_hand_closes_towards_its_palm(name):
+    """Chirality and palm of every hand with fingers: tips go from the back's side to the palm's, index on the thumb's.
+
+    y = z cross x points from index to little finger on a left hand, from little finger to index on a right one.
+    """
+    r = robot(name)
+    for side in r.sides:
+        opened, half = (poses(r, hand(r, fraction)) for fraction in (1.0, 0.35))
+        into_wrist = geometry.inverse(opened[f"{side}_wrist"])
+        knuckles = [
+            geometry.transform(into_wrist, opened[f"{side}_{f}_knuckle"][4:])
+            for f in FINGERS
+            if f"{side}_{f}_knuckle" in opened
+        ]
+        assert np.mean(knuckles, axis=0)[0] > 0.03
+        along = np.diff([k[1] for k in knuckles]) * (1 if side == "left" else -1)
+        assert (along > 0.008).all()
+        for finger in FINGERS[1 : len(knuckles) + 1]:
+            before, after = (
+                geometry.transform(geometry.inverse(at[f"{side}_wrist"]), at[f"{side}_{finger}_tip"][4:])
+                for at in (opened, half)
+            )
+            assert after[2] < before[2] - 0.01
+            assert before[0] > knuckles[0][0] + 0.01
+
+
+@pytest.mark.parametrize("name", HUMANOIDS)
+def test_shoulders_are_where_the_arm_begins(name):
+    """The distance from shoulder to elbow is the same in every posture of the first two joints."""
+    r = robot(name)
+    lengths = []
+    for turn in (0.0, 0.3):
+        q = np.array(r.home)
+        q[list(r.joints("left_arm")[:2])] += turn
+        at = poses(r, q)
+        lengths.append(np.linalg.norm(at["left_elbow"][4:] - at["left_shoulder"][4:]))
+        assert at["left_shoulder"][5] > 0.05
+    assert lengths[0] == pytest.approx(lengths[1], abs=0.025)
+
+
+@pytest.mark.parametrize("name", robot_names())
+def test_postures_come_back_from_their_keypoints(name):
+    """q -> sites -> q: below a millimetre at every wrist, elbow, palm and fingertip, fingers included."""
+    r = robot(name)
+    tree = r.tree
+    sites = [s for s in tree.site_names if s.endswith(("_wrist", "_elbow", "_palm", "_tip", "_foot"))]
+    random = np.random.default_rng(7)
+    lower, upper = tree.bounds()
+    ends = np.stack([np.maximum(lower, r.home - 0.8), np.minimum(upper, r.home + 0.8)])
+    keys = r.home + 0.7 * (random.uniform(ends[0], ends[1], size=(3, len(lower))) - r.home)
+    share = np.linspace(0, 2, 21)
+    truth = tree.with_mimic(np.stack([np.interp(share, [0, 1, 2], keys[:, j]) for j in range(len(lower))], axis=1))
+    target = site_poses(tree, truth, None, sites)
+    full = np.full(len(truth), 1e6)
+    terms = [PointTerm(site=s, p_world_target=target[:, k, 4:], weight=full) for k, s in enumerate(sites)]
+    terms += [
+        OrientationTerm(site=s, q_world_target=target[:, k, :4], weight=0.01 * full)
+        for k, s in enumerate(sites)
+        if s.endswith(("_wrist", "_foot"))
+    ]
+    problem = Problem(rate_hz=30.0, frames=len(truth), terms=tuple(terms), max_iterations=200, tolerance=1e-10)
+    solution = solve_clip(tree, problem, Start(joint_pos=r.home))
+    error = np.linalg.norm(site_poses(tree, solution.joint_pos, None, sites)[..., 4:] - target[..., 4:], axis=-1)
+    assert error.max() < 1e-3
+    inside = (solution.joint_pos >= lower - 1e-9) & (solution.joint_pos <= upper + 1e-9)
+    assert inside[:, tree.independent].all()
 
 
 def test_inspire_columns_are_those_of_the_real_episodes():
@@ -333,3 +417,17 @@ def test_the_doors_import_nothing_heavy():
         "bad = {'mujoco', 'numba', 'scipy', 'torch'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["talos", "icub", "shadow_right"])
+def test_a_robot_whose_package_is_missing_says_make_robots(name, monkeypatch, tmp_path):
+    from vidpretrain.robot import assets
+
+    loading._assemble.cache_clear()
+    monkeypatch.setattr(assets, "_installed", lambda distribution, relative: None)
+    monkeypatch.setattr(assets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("MENAGERIE_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("MENAGERIE_ROOT", raising=False)
+    with pytest.raises(MissingAsset) as caught:
+        load_robot(name)
+    assert caught.value.next_command == "make robots"

@@ -11,7 +11,18 @@ import pytest
 from vidpretrain import geometry
 from vidpretrain.errors import UnknownName
 from vidpretrain.kinematics import site_poses
-from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, Start, VectorTerm, solve_clip
+from vidpretrain.solve import (
+    DistanceTerm,
+    FloorTerm,
+    OrientationTerm,
+    PointTerm,
+    PostureTerm,
+    Problem,
+    Start,
+    VectorTerm,
+    clip,
+    solve_clip,
+)
 from vidpretrain.tree import Tree
 
 RATE = 30.0
@@ -329,3 +340,54 @@ def test_unknown_sites_are_named():
     term = PointTerm(site="rist", p_world_target=np.zeros((4, 3)), weight=np.ones(4))
     with pytest.raises(UnknownName, match="did you mean 'wrist'"):
         solve_clip(tree, problem(tree, (term,), 4), Start(joint_pos=np.zeros(10)))
+
+
+def test_a_hand_falls_apart_into_fingers_and_costs_the_same():
+    tree = arm()
+    truth = motion(tree, 20, 3)
+    terms = targets(tree, truth)
+    local = (*terms[:3], terms[3])  # the finger is measured in the wrist's axes, the knob in the world's
+    work, _ = clip.begin(tree, problem(tree, local, 20), Start(joint_pos=np.zeros(10)))
+    assert sorted(np.diff(work.L.var_at)) == [1, 1, 7]  # the knob's slide, the finger, the arm
+    whole, _ = clip.begin(tree, problem(tree, terms, 20), Start(joint_pos=np.zeros(10)))
+    assert sorted(np.diff(whole.L.var_at)) == [1, 8]  # the knob in the world's axes turns with the arm
+
+
+def test_a_pinch_and_a_floor():
+    tree = arm()
+    truth = motion(tree, 30, 2, share=0.3)
+    terms = targets(tree, truth)[:3]
+    poses = site_poses(tree, truth)
+    floor = poses[:, 4, 6] + 0.01
+    one = np.ones(30)
+    terms = (
+        *terms,
+        DistanceTerm(from_site="finger", to_site="knob", distance_m=0.15 * one, weight=one / 0.001**2),
+        FloorTerm(site="knob", z_world_m=floor, weight=one / 0.001**2),
+    )
+    solution = solve_clip(tree, problem(tree, terms, 30), Start(joint_pos=np.zeros(10)))
+    found = site_poses(tree, solution.joint_pos)
+    distance = np.linalg.norm(found[:, 3, 4:] - found[:, 4, 4:], axis=-1)
+    np.testing.assert_allclose(solution.residual[3], np.abs(distance - 0.15), atol=1e-9)
+    assert np.median(np.abs(distance - 0.15)) < 2e-3
+    assert (found[:, 4, 6] > floor - 2e-3).mean() > 0.9
+    assert (poses[:, 4, 6] < floor - 5e-3).all()
+    assert_inside(tree, solution.joint_pos)
+
+
+@pytest.mark.parametrize("loss", ["cauchy", "tukey"])
+def test_a_redescending_loss_forgets_an_outlier(loss):
+    tree = arm()
+    truth = motion(tree, 40, 6, share=0.3)
+    terms = list(targets(tree, truth))
+    p = np.array(terms[1].p_world_target)
+    p[20:22] += [0.3, -0.3, 0.2]
+    smooth = {"acceleration_weight": np.full(10, 1e-3)}
+    errors = {}
+    for kind, scale in ((None, None), ("huber", 0.02), (loss, 0.02)):
+        changes = {} if kind is None else {"loss": kind}
+        terms[1] = dataclasses.replace(terms[1], p_world_target=p, huber_m=scale, **changes)
+        solution = solve_clip(tree, problem(tree, tuple(terms), 40, **smooth), Start(joint_pos=np.zeros(10)))
+        off = site_poses(tree, solution.joint_pos)[20, 2, 4:] - site_poses(tree, truth)[20, 2, 4:]
+        errors[kind] = np.linalg.norm(off)
+    assert errors[loss] < 0.5 * errors["huber"] < errors[None]

@@ -9,19 +9,28 @@ import pytest
 from test_solve_clip import arm, motion, problem, targets
 
 from vidpretrain import geometry
-from vidpretrain.kinematics.arrays import tree_arrays
-from vidpretrain.solve import PostureTerm, clip, speed
-from vidpretrain.solve.arrays import terms, variables
-from vidpretrain.solve.speed import Speed, slowed
+from vidpretrain.kinematics import site_poses
+from vidpretrain.solve import DistanceTerm, FloorTerm, PostureTerm, Start, clip, descend
+from vidpretrain.solve.speed import slowed
 
 
-@pytest.mark.parametrize("huber", [None, 0.05])
-def test_gradient_equals_finite_differences(huber):
-    tree, frames, h = arm(), 5, 1e-6
+@pytest.mark.parametrize("free_base", [True, False])
+@pytest.mark.parametrize(("huber", "loss"), [(None, "huber"), (0.05, "huber"), (0.05, "cauchy"), (1.0, "tukey")])
+def test_gradient_equals_finite_differences(huber, loss, free_base):
+    tree, frames = arm(), 5
     random = np.random.default_rng(0)
     rows = targets(tree, motion(tree, frames, 1))
+    high = site_poses(tree, motion(tree, frames, 1), None, ["knob"])[:, 0, 6]
+    rows = (
+        *rows,
+        DistanceTerm(
+            from_site="middle", to_site="finger", distance_m=np.full(frames, 0.1), weight=np.full(frames, 1e3)
+        ),
+        FloorTerm(site="knob", z_world_m=high + 0.2, weight=np.full(frames, 1e3)),
+    )
     rows = tuple(
-        dataclasses.replace(term, **{"huber_rad" if hasattr(term, "huber_rad") else "huber_m": huber}) for term in rows
+        dataclasses.replace(term, **{"huber_rad" if hasattr(term, "huber_rad") else "huber_m": huber, "loss": loss})
+        for term in rows
     )
     asked = problem(
         tree,
@@ -31,36 +40,46 @@ def test_gradient_equals_finite_differences(huber):
         velocity_weight=np.full(10, 0.5),
         acceleration_weight=np.full(10, 0.02),
         max_speed=np.full(10, 2.0),
-        free_base=True,
+        free_base=free_base,
         base_velocity_weight=(0.7, 0.4),
         base_acceleration_weight=(0.03, 0.02),
     )
     Q = motion(tree, frames, 2, share=0.5) + 0.05 * random.normal(size=(frames, 10))
     Q = tree.with_mimic(np.clip(Q, tree.bounds()[0] + 0.01, tree.bounds()[1] - 0.01))
     base_q = geometry.quat_exp(np.cumsum(0.6 * random.normal(size=(frames, 3)), axis=0))
-    var = variables(tree, asked, Q)
-    work = clip._Work(
-        tree_arrays(tree), terms(tree, asked, var), var, Q, geometry.matrix_from_quat(base_q),
-        random.normal(size=(frames, 3)), np.zeros((frames, 5)), clip._scratch(10, 5, len(var.lower)),
-    )  # fmt: skip
-    stiff = np.where(np.isfinite(var.step), 50.0, 0.0)
-    multiplier = random.uniform(0, 3, size=(frames, len(var.lower))) * (stiff > 0)
-    work.speed = Speed(aim=speed.off(frames, var).aim, stiffness=stiff, multiplier=multiplier)
-    clip._linearise(work)
-    gradient = work.gradient.copy()
-    assert (speed.excess(var, Q) > 0).any()
-    for t in range(frames):
-        for v in range(len(var.lower)):
+    start = Start(joint_pos=Q, T_world_base=geometry.pose(base_q, random.normal(size=(frames, 3))))
+    work, _ = clip.begin(tree, asked, start)
+    stiff = np.where(np.isfinite(work.D.step), 50.0, 0.0)
+    work.st.stiffness[:] = stiff
+    work.st.multiplier[:] = random.uniform(0, 3, size=work.st.multiplier.shape) * (stiff > 0)
+    assert max(descend.excess(work.L, work.D, c, work.st) for c in range(len(work.L.base))) > 0
+    for c in np.flatnonzero(np.diff(work.L.var_at)):
+        for lo, hi in ((0, frames), (1, 4), (2, 3)):
+            check_gradient(work, int(c), lo, hi)
+
+
+def check_gradient(work, c, lo, hi, h=1e-6):
+    """The gradient of frames [lo, hi) of one component, those beside them held still; and the band's first order."""
+    L, D, st = work.L, work.D, work.st
+    n = L.var_at[c + 1] - L.var_at[c]
+    G, cost = np.empty((hi - lo, n)), np.empty(hi - lo)
+    A = np.empty(((hi - lo) * n, descend.width(L, D, c, hi - lo) + 1))
+    args = (st, True, False, G, A, cost, work.scratch)
+    descend.component_pass(L, D, c, lo, hi, st.Q, st.Rb, st.pb, *args)
+    gradient = G.copy()
+    for t in range(hi - lo):
+        for v in range(n):
             ends = []
             for sign in (1, -1):
-                work.step = np.zeros_like(gradient)
-                work.step[t, v] = sign * h
-                args = (work.tree, var, work.step, work.Q, work.Rb, work.pb, work.Q_new, work.Rb_new, work.pb_new)
-                clip.bands.move_all(*args)
-                clip._evaluate(work)
-                ends.append(work.cost_new.sum())
+                step = np.zeros((hi - lo, n))
+                step[t, v] = sign * h
+                st.Q_new[:], st.Rb_new[:], st.pb_new[:] = st.Q, st.Rb, st.pb
+                descend.move(L, D, c, lo, hi, step, st, work.scratch.work)
+                new = (st.Q_new, st.Rb_new, st.pb_new, st, False, False, G, A, cost, work.scratch)
+                descend.component_pass(L, D, c, lo, hi, *new)
+                ends.append(cost.sum())
             numeric = (ends[0] - ends[1]) / (2 * h)
-            assert gradient[t, v] == pytest.approx(numeric, rel=2e-5, abs=1e-3), (t, v)
+            assert gradient[t, v] == pytest.approx(numeric, rel=2e-5, abs=1e-3), (c, lo, hi, t, v)
 
 
 def test_slowed_is_exact_and_nearest():

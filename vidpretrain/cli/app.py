@@ -61,6 +61,8 @@ def _help(verb: Verb) -> str:
 
 def _command(name: str, verb: Verb) -> Callable[..., None]:
     metavar = "CONFIG.yaml|KEY=VALUE" + ("" if verb.inputs == "nothing" else "|PATH")
+    if verb.takes_out:
+        return _command_with_out(name)
 
     def command(
         words: Annotated[
@@ -75,13 +77,34 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
     return command
 
 
-def run_verb(name: str, words: Sequence[str], *, as_json: bool = False, debug: bool = False) -> int:
+def _command_with_out(name: str) -> Callable[..., None]:
+    def command(
+        words: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="NAME|FILE|add MODEL", show_default=False, help="What to show, or what to add."),
+        ] = None,
+        out: Annotated[str | None, typer.Option("--out", metavar="FILE.yaml", help="Where to write.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")] = False,
+        debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    ) -> None:
+        given = [word.removeprefix("out=") for word in words or [] if word.startswith("out=")]
+        rest = [word for word in words or [] if not word.startswith("out=")]
+        target = out if out is not None else given[-1] if given else None
+        raise typer.Exit(run_verb(name, rest, as_json=as_json, debug=debug, out=target))
+
+    return command
+
+
+def run_verb(
+    name: str, words: Sequence[str], *, as_json: bool = False, debug: bool = False, out: str | None = None
+) -> int:
     """The exit code of one verb, after its result or its error has been written."""
     with Output(as_json=as_json, debug=debug) as output:
         try:
             arguments = split(words, yaml_is_input=VERBS[name].yaml_is_input)
             config = _config(arguments, VERBS[name])
-            result = function_of(name)(config, arguments.inputs)
+            options = {} if out is None else {"out": out}
+            result = function_of(name)(config, arguments.inputs, **options)
             output.result(result)
             return 0 if result.get("ok", True) else 1
         except VidpretrainError as error:

@@ -19,7 +19,8 @@ class Verb:
     """One command: `function` is "module:name", `inputs` says what its paths are.
 
     A verb that does not need a configuration gets None when the user gives none, so that it works on a machine where
-    other rooms do not.
+    other rooms do not. One that takes `out` has the option --out FILE (or the word out=FILE) and is called with it as
+    a keyword.
     """
 
     function: str
@@ -27,6 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
+    takes_out: bool = False
 
 
 VERBS: dict[str, Verb] = {
@@ -49,7 +51,7 @@ VERBS: dict[str, Verb] = {
     "retarget": Verb(
         function="vidpretrain.workflow:retarget",
         help="Turn human motion into joint motion of a robot.",
-        inputs="a run folder",
+        inputs="a run folder, or .bvh, .npz and .pkl files of motion",
     ),
     "pack": Verb(
         function="vidpretrain.workflow:pack",
@@ -98,10 +100,11 @@ VERBS: dict[str, Verb] = {
     ),
     "robots": Verb(
         function="vidpretrain.doctor:robots",
-        help="List the robots, or show one.",
-        inputs="a robot's name or YAML file",
+        help="List the robots, show one, or add your own: robots add MODEL.xml --out MY_ROBOT.yaml.",
+        inputs="a robot's name or YAML file, or add and a model file (MJCF or URDF)",
         yaml_is_input=True,
         needs_config=False,
+        takes_out=True,
     ),
 }
 

@@ -7,16 +7,42 @@ from typing import Any
 from vidpretrain.errors import UsageError, VidpretrainError
 
 
-def robots(config: Any = None, inputs: tuple[str, ...] = ()) -> dict[str, Any]:
+def robots(config: Any = None, inputs: tuple[str, ...] = (), out: str | None = None) -> dict[str, Any]:
     """Every shipped robot in a row, or the one that `inputs` names (a shipped name or a YAML file) in full.
 
+    `add` and a model file instead write a robot file (`out`, or the model's name in this folder) and a page beside it.
+
     Raises:
-        UsageError: more than one robot asked for.
+        UsageError: more than one robot asked for, or `out` without `add`.
         UnknownName, ConfigError, MissingAsset: from loading the one asked for.
+        InputError: the model to be added cannot be read, or is neither a humanoid nor a hand.
     """
+    if inputs[:1] == ("add",):
+        return _add(inputs[1:], out)
+    if out is not None:
+        raise UsageError("--out goes with add", asked=f"--out {out}", valid="robots add MODEL.xml --out MY_ROBOT.yaml")
     if len(inputs) > 1:
         raise UsageError("one robot at a time", asked=" ".join(inputs), valid="a robot's name or YAML file")
     return _one(inputs[0]) if inputs else _all()
+
+
+def _add(inputs: tuple[str, ...], out: str | None) -> dict[str, Any]:
+    from vidpretrain.robot_import import add_robot
+
+    if len(inputs) != 1:
+        raise UsageError(
+            "one model file to add", asked=" ".join(inputs) or None, valid="robots add MODEL.xml --out MY_ROBOT.yaml"
+        )
+    added = add_robot(inputs[0], out)
+    return {
+        "ok": True,
+        "message": f"look at {added.page}; then use it: robot={added.yaml}",
+        "yaml": str(added.yaml),
+        "page": str(added.page),
+        "kind": added.kind,
+        "mapped": [{"group": group, "joints": list(names)} for group, names in added.groups.items()],
+        "doubtful": [{"remark": remark} for remark in added.remarks],
+    }
 
 
 def _all() -> dict[str, Any]:

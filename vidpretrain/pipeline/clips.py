@@ -25,7 +25,7 @@ Until = Literal["pose", "motion", "robot"]
 _VIDEO_ROOMS = ("video",)
 _POSE_ROOMS = ("video", "pose")
 _MOTION_ROOMS = ("motion",)
-_ROBOT_ROOMS = ("tree", "kinematics", "solve", "robot", "retarget")
+_ROBOT_ROOMS = ("tree", "kinematics", "robot", "collision", "solve", "retarget")
 
 
 @dataclass(frozen=True, kw_only=True)

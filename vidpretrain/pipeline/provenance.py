@@ -5,7 +5,10 @@ from __future__ import annotations
 import vidpretrain
 from vidpretrain.pipeline.store import room_digest
 
-DATA_ROOMS = ("video", "pose", "motion", "tree", "kinematics", "solve", "robot", "retarget", "actions", "pipeline")
+DATA_ROOMS = (
+    *("video", "pose", "motion", "tree", "kinematics", "robot", "collision", "solve", "retarget", "actions"),
+    "pipeline",
+)
 
 
 def code_version() -> str:

@@ -15,6 +15,10 @@ class RetargetConfig:
     egocentric view, else "hands". Sigmas are what the terms of the fit are divided by. `arm_by_height` is a person's
     shoulder-to-wrist length by height (Drillis and Contini 1966: .186 + .146), used where no arm was seen. A side's
     confidence is 1/2 where its sigma and tracking error together reach `trust_m`.
+
+    What lies is dropped and counted (`RobotMotion.faults`): `on_mirrored` "swap" takes a hand or body whose left and
+    right are exchanged for the other side instead, `on_upside_down` "right" turns the world over. A wrist or trunk that
+    moves faster than `max_person_speed_m_s` and farther than `jump_m` at once has jumped.
     """
 
     rate_hz: float = 30.0
@@ -47,6 +51,10 @@ class RetargetConfig:
     reach_share: float = 0.95
     arm_by_height: float = 0.332
     trust_m: float = 0.1
+    on_mirrored: Literal["refuse", "swap"] = "refuse"
+    on_upside_down: Literal["refuse", "right"] = "refuse"
+    max_person_speed_m_s: float = 10.0
+    jump_m: float = 0.15
     max_iterations: int = 60
     tolerance: float = 1e-8
     max_median_error_m: float = 0.12

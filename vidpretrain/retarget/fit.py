@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from vidpretrain import geometry
 from vidpretrain.retarget import body as whole
-from vidpretrain.retarget import human, placement
+from vidpretrain.retarget import faults, human, placement
+from vidpretrain.retarget.alone import retarget_hand
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.feasible import feasible_frames
 from vidpretrain.retarget.hands import SeenHand, seen_hand
 from vidpretrain.retarget.resample import GridMotion, resample
+from vidpretrain.retarget.sides import face_is_behind
 from vidpretrain.retarget.sizes import measure
-from vidpretrain.retarget.targets import SideState, build_problem
+from vidpretrain.retarget.targets import SideState, build_problem, other_postures
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
-from vidpretrain.solve import Solution, Start, solve_clip
-from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion
+from vidpretrain.solve import Problem, Solution, Start, solve_clip
+from vidpretrain.types import FaultName, HumanMotion, InputFault, Reason, Reject, RobotMotion
 
-_FACE_M = 0.03
+_FAR_M, _FAR_SHARE, _WHOLE_STARTS = 0.05, 0.05, 3
+_MOST_ROWS_PER_FRAME = 100  # of a video of one frame in three seconds
 
 
 def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> RobotMotion | Reject:
@@ -35,31 +40,50 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
         raise ValueError(f"retarget takes motions of human75, found {motion.skeleton}")
     if len(motion.time_ns) == 0:
         return Reject(reason=Reason.TOO_SHORT, detail="the motion has no frames")
+    motion, found = faults.in_order(motion)
+    found += faults.bad_numbers(motion)
+    rows = (int(motion.time_ns[-1]) - int(motion.time_ns[0])) * 1e-9 * config.rate_hz * config.slow_down
+    if rows > _MOST_ROWS_PER_FRAME * config.slow_down * len(motion.time_ns) + config.rate_hz:
+        detail = f"{len(motion.time_ns)} frames spread over {rows / config.rate_hz:.0f} s: no such video"
+        return Reject(reason=Reason.TOO_SHORT, detail=detail, faults=tuple(found))
     grid = resample(motion, config)
     if len(grid.time_ns) < config.min_frames:
         detail = f"{len(grid.time_ns)} frames at {config.rate_hz:g} Hz, at least {config.min_frames} are needed"
-        return Reject(reason=Reason.TOO_SHORT, detail=detail)
+        return Reject(reason=Reason.TOO_SHORT, detail=detail, faults=tuple(found))
+    grid, more, refused = faults.clean(grid, motion, config)
+    found += more
+    if refused:
+        return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=refused, faults=tuple(found))
     hands = {side: seen_hand(grid, side, config) for side in SIDES}
     hands = _without_rare(hands, config)
+    found += _hand_faults(hands)
+    if robot.is_hand:
+        made = retarget_hand(motion, robot, grid, hands, config)
+        if isinstance(made, Reject):
+            return dataclasses.replace(made, faults=tuple(found))
+        return dataclasses.replace(made, faults=tuple(found), figures=_with_faults(made.figures, found))
     size = measure(robot)
     kind = placement.choose(grid, hands, motion.view, config)
-    refused = _nothing_to_follow(grid, hands, kind, config)
+    refused = _nothing_to_follow(grid, hands, kind, found, config)
     if refused is None and kind == "torso":
         refused = _no_human_body(grid, config.arm_by_height * motion.height_m)
     if refused is not None:
-        return refused
+        return dataclasses.replace(refused, faults=tuple(found))
     placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
     states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
     body = whole.place_body(grid, size, motion.height_m) if whole.is_whole_body(grid, size, kind, config) else None
     problem, names = build_problem(robot, size, placed, hands, states, body, config)
     assert problem.posture is not None
     base = None if body is None else body.T_world_pelvis
-    solution = solve_clip(robot.tree, problem, Start(joint_pos=problem.posture.q_ref, T_world_base=base))
+    others = other_postures(robot, problem)
+    start = Start(joint_pos=problem.posture.q_ref, T_world_base=base, others=others)
+    solution = _best(robot, problem, names, start)
     errors = _errors(solution, names)
     refused = _poor(solution, errors, config)
     if refused is not None:
-        return refused
-    return _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
+        return dataclasses.replace(refused, faults=tuple(found))
+    made = _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
+    return dataclasses.replace(made, faults=tuple(found), figures=_with_faults(made.figures, found))
 
 
 def _without_rare(hands: dict[str, SeenHand], config: RetargetConfig) -> dict[str, SeenHand]:
@@ -71,9 +95,36 @@ def _without_rare(hands: dict[str, SeenHand], config: RetargetConfig) -> dict[st
     }
 
 
-def _nothing_to_follow(grid: GridMotion, hands: dict[str, SeenHand], kind: str, config) -> Reject | None:
+def _hand_faults(hands: dict[str, SeenHand]) -> list[InputFault]:
+    """Mirrored and rare hands, refused as a whole where nothing of them is left."""
+    out = []
+    for side, hand in hands.items():
+        counts: tuple[tuple[FaultName, int], ...] = (("mirrored", hand.mirrored_frames), ("rare", hand.rare_frames))
+        for fault, frames in counts:
+            if frames:
+                done = "dropped" if hand.valid.any() else "refused"
+                where = f"{side} hand"
+                out.append(InputFault(fault=fault, where=where, frames=frames, of=len(hand.valid), done=done))
+    return out
+
+
+def _with_faults(figures: dict[str, float], found: list[InputFault]) -> dict[str, float]:
+    """The figures with hands that were left out for their size or for jumping, as `_figures` counts the others."""
+    out = dict(figures)
+    for fault in found:
+        side = fault.where.removesuffix(" hand")
+        if side in SIDES and fault.fault in ("units", "size"):
+            out[f"{side}_odd_size_frames"] = out.get(f"{side}_odd_size_frames", 0.0) + fault.frames
+        if side in SIDES and fault.fault == "jump":
+            out[f"{side}_far_frames"] = out.get(f"{side}_far_frames", 0.0) + fault.frames
+    return out
+
+
+def _nothing_to_follow(
+    grid: GridMotion, hands: dict[str, SeenHand], kind: str, found: list[InputFault], config: RetargetConfig
+) -> Reject | None:
     mirrored = sum(hand.mirrored_frames for hand in hands.values())
-    odd = sum(hand.odd_size_frames for hand in hands.values())
+    odd = sum(fault.frames for fault in found if fault.fault in ("units", "size"))
     usable = np.stack([hand.valid for hand in hands.values()])
     if kind == "torso":
         arms = np.stack([grid.seen(f"{side}_shoulder", f"{side}_wrist") for side in SIDES])
@@ -81,24 +132,25 @@ def _nothing_to_follow(grid: GridMotion, hands: dict[str, SeenHand], kind: str, 
     share = float(usable.any(axis=0).mean())
     if share >= config.min_valid_share and usable.any():
         return None
-    return Reject(
-        reason=Reason.NO_USABLE_SEGMENT,
-        detail=f"an arm or hand to follow in {share:.0%} of {len(grid.time_ns)} frames (placement {kind}); "
-        f"{mirrored} hands were mirrored and {odd} of no human size",
+    detail = (
+        f"an arm or hand to follow in {share:.0%} of {len(grid.time_ns)} frames (placement {kind}); "
+        f"{mirrored} hands were mirrored and {odd} of no human size"
     )
+    others = [str(fault) for fault in found if fault.fault not in ("missing", "rare", "mirrored")]
+    return Reject(reason=Reason.NO_USABLE_SEGMENT, detail="; ".join([detail, *others]))
 
 
 def _no_human_body(grid: GridMotion, assumed_arm_m: float) -> Reject | None:
     """A Reject where the trunk and arms are not in metres, or left and right are exchanged."""
-    T_world_torso, seen = human.torso(grid)
+    _, seen = human.torso(grid)
     if not seen.any():
         return Reject(reason=Reason.NO_USABLE_SEGMENT, detail="no frame has two shoulders of one width")
     arm_m = sum(placement.arm_lengths(grid, assumed_arm_m))
     if not 0.5 < arm_m / assumed_arm_m < 2.0:
         detail = f"an arm of {arm_m:.3g} m where about {assumed_arm_m:.2f} is expected: not in metres"
         return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
-    ahead_m = human.face_ahead(grid, T_world_torso)
-    if ahead_m < -_FACE_M:
+    behind, ahead_m = face_is_behind(grid)
+    if behind:
         detail = f"the face is {-100 * ahead_m:.0f} cm behind the ears: left and right are exchanged, or mirrored"
         return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
     return None
@@ -115,6 +167,24 @@ def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm
         imputed=(hand.imputed | by_body) & has_arm,
         sigma_m=np.where(has_arm, arm.sigma_m, np.nan),
     )
+
+
+def _best(robot: Robot, problem: Problem, names: tuple[str, ...], start: Start) -> Solution:
+    """The solution from `start`; where wrists are far off, the cheapest of that and of a few whole-clip starts.
+
+    A posture that is best in the clip's first frame may lead into a limit later on, from where no small step helps.
+    """
+    best = solve_clip(robot.tree, problem, start)
+    left = [errors for name, errors in _errors(best, names).items() if name.endswith("_wrist")]
+    far = np.concatenate([np.nan_to_num(errors) > _FAR_M for errors in left]) if left else np.zeros(1, dtype=bool)
+    if far.mean() <= _FAR_SHARE:
+        return best
+    for posture in (start.joint_pos, *start.others[:_WHOLE_STARTS]):
+        still = np.tile(posture, (problem.frames, 1))
+        other = solve_clip(robot.tree, problem, Start(joint_pos=still, T_world_base=start.T_world_base))
+        if other.cost < best.cost and np.isfinite(other.joint_pos).all():
+            best = other
+    return best
 
 
 def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:

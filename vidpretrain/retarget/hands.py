@@ -12,6 +12,7 @@ from vidpretrain import geometry
 from vidpretrain.retarget import human
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.resample import GridMotion
+from vidpretrain.retarget.sides import mirrored_frames
 from vidpretrain.retarget.sizes import Finger
 from vidpretrain.skeletons import HAND_SLICES
 from vidpretrain.types import Frozen
@@ -44,21 +45,15 @@ class SeenHand(Frozen):
 def seen_hand(grid: GridMotion, side: str, config: RetargetConfig) -> SeenHand:
     """The hand of a side: frames with all 21 points, of a human hand's size and not mirrored.
 
-    When at least `mirrored_share` of the frames with any evidence are mirrored, the whole side is refused: its label
-    is wrong, and the flat frames between are no better.
+    See `sides.mirrored_frames` for which are.
     """
     columns = HAND_SLICES[side]
     points = grid.hand(side)
-    found = grid.valid[:, columns].all(axis=1)
+    found = np.asarray(grid.valid[:, columns].all(axis=1))
     with np.errstate(invalid="ignore"):
         span = human.hand_span(points)
         odd = found & ~((span >= config.min_hand_span_m) & (span <= config.max_hand_span_m))
-        score = human.handedness(points, side)
-        wrong = found & (score < -human.HANDEDNESS_MARGIN)
-        right = found & (score > human.HANDEDNESS_MARGIN)
-    evidence = int(wrong.sum() + right.sum())
-    if evidence and wrong.sum() >= config.mirrored_share * evidence:
-        wrong = found
+    wrong, _ = mirrored_frames(points, found, side, config)
     valid = found & ~odd & ~wrong
     return SeenHand(
         side=side,

@@ -2,8 +2,8 @@
 
 * torso: the body was seen. Shoulder, elbow and wrist are taken relative to the person's torso and scaled to the
   robot's upper arm and forearm.
-* ego: the person's camera becomes the robot's head camera; the hands keep their place in the picture but for an offset
-  that brings the used workspace within reach.
+* ego: the person's camera comes to the robot's head camera and looks the same way, but up stays up; the hands keep
+  their place relative to it but for an offset that brings the used workspace within reach.
 * hands: only hands, seen from outside. A heading and an offset put the median wrists near where the robot's wrists are
   at home; the heading is the one of 24 whose median hand orientation the robot reaches best.
 """
@@ -145,23 +145,52 @@ def _no_elbow(frames: int) -> Float64[np.ndarray, "t 3"]:
 
 
 def _by_camera(grid, hands, robot: Robot, size: RobotSize, scale: float, config: RetargetConfig) -> Placed:
-    T_camera_world = geometry.inverse(grid.T_world_camera)
-    q_base_camera, p_base_camera = robot.T_base_camera[:4], robot.T_base_camera[4:]
-    q_base_world = geometry.quat_mul(q_base_camera, T_camera_world[:, :4])
+    """Hands by the person's camera at the place of the robot's, looking the same way, with the world's up kept.
+
+    People pitch their cameras as they like and robots theirs: were the pictures laid onto each other, a hand that
+    holds a cup upright would tilt it by the difference.
+    """
+    q_base_world = level(grid.T_world_camera[:, :4], robot.T_base_camera[:4])
+    p_base_camera = robot.T_base_camera[4:]
     wrists = {
         side: p_base_camera
-        + scale * geometry.rotate(q_base_camera, geometry.transform(T_camera_world, hands[side].p_world_point[:, 0]))
+        + scale * geometry.rotate(q_base_world, hands[side].p_world_point[:, 0] - grid.T_world_camera[:, 4:])
         for side in SIDES
     }
     wrists, far = _without_jumps(wrists, size)
     offset = reach_offset(wrists, size, config)
-    T_base_camera = geometry.pose(q_base_camera, p_base_camera + offset)
+    T_base_camera = geometry.pose(geometry.quat_mul(q_base_world, grid.T_world_camera[:, :4]), p_base_camera + offset)
+    pitch = [float(np.arcsin(-_ahead(q)[2])) for q in (robot.T_base_camera[:4], mean_rotation(T_base_camera[:, :4]))]
     return Placed(
         kind="ego",
         arms=_hand_arms(grid, hands, wrists, offset, dict.fromkeys(SIDES, q_base_world), scale),
-        T_base_camera=np.repeat(T_base_camera[None], len(grid.time_ns), axis=0),
-        figures={"scale": scale, "offset_m": float(np.linalg.norm(offset)), **far},
+        T_base_camera=T_base_camera,
+        figures={
+            "scale": scale,
+            "offset_m": float(np.linalg.norm(offset)),
+            "camera_pitch_rad": pitch[1],
+            "robot_camera_pitch_rad": pitch[0],
+            **far,
+        },
     )
+
+
+def level(q_world_camera: Float64[np.ndarray, "t 4"], q_base_camera: Float64[np.ndarray, " 4"]):
+    """q_base_world (t 4), turns about the vertical that make both cameras look the same way."""
+    way = [np.arctan2(forward[..., 1], forward[..., 0]) for forward in map(heading_of, (q_base_camera, q_world_camera))]
+    return geometry.quat_exp((way[0] - way[1])[..., None] * np.array([0.0, 0.0, 1.0]))
+
+
+def _ahead(q: Float64[np.ndarray, "*t 4"]) -> Float64[np.ndarray, "*t 3"]:
+    return geometry.rotate(q, np.array([0.0, 0.0, 1.0]))
+
+
+def heading_of(q_world_camera: Float64[np.ndarray, "*t 4"]) -> Float64[np.ndarray, "*t 3"]:
+    """Where a camera looks, seen from above: its axis, and the lower it looks the more its picture's upper edge."""
+    ahead = _ahead(q_world_camera)
+    up = geometry.rotate(q_world_camera, np.array([0.0, -1.0, 0.0]))
+    forward = ahead + np.maximum(0.0, -ahead[..., 2:]) * up
+    return forward * np.array([1.0, 1.0, 0.0])
 
 
 def _hand_arms(grid, hands, wrists, offset, q_base_world, scale: float) -> dict[str, PlacedArm]:

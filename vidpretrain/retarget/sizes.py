@@ -16,6 +16,7 @@ from vidpretrain.tree import Tree
 
 # Which human fingers drive a robot finger, by the fingertips that the robot has.
 _FIVE = {finger: (finger,) for finger in ("thumb", "index", "middle", "ring", "pinky")}
+_LEAST_ARM_M = 0.1
 _THREE = {"thumb": ("thumb",), "index": ("index",), "middle": ("middle", "ring")}
 
 
@@ -63,7 +64,7 @@ def measure(robot: Robot) -> RobotSize:
     """The robot's sizes at home.
 
     Raises:
-        ConfigError: the robot lacks a site that retargeting needs.
+        ConfigError: the robot lacks a site that retargeting needs, or has hardly any arms.
     """
     needed = ["torso", *(f"{side}_{part}" for side in SIDES for part in ("elbow", "wrist"))]
     missing = [name for name in needed if name not in robot.tree.site_names]
@@ -76,8 +77,33 @@ def measure(robot: Robot) -> RobotSize:
     home = robot.tree.with_mimic(robot.home)[None]
     at = dict(zip(needed, site_poses(robot.tree, home, None, needed)[0], strict=True))
     arms = {side: _arm(robot, side, at, home) for side in SIDES}
+    short = {side: arm.length_m for side, arm in arms.items() if not arm.length_m >= _LEAST_ARM_M}
+    if short:
+        raise ConfigError(
+            f"robot {robot.name} has arms that are too short to follow a person's",
+            asked=f"shoulder to elbow to wrist of at least {_LEAST_ARM_M} m",
+            found=", ".join(f"{side} {length:.3g} m" for side, length in short.items()),
+            next_command="check the sites elbow and wrist and the group of the arm in the robot's YAML",
+        )
     leg_m, p_base_hips, stance_m = _legs(robot, home)
     return RobotSize(arms=arms, T_base_torso=at["torso"], leg_m=leg_m, p_base_hips=p_base_hips, stance_m=stance_m)
+
+
+def fingers_of(robot: Robot, side: str) -> tuple[Finger, ...]:
+    """The fingers of a side at home, none where it has no hand.
+
+    Raises:
+        ConfigError: the robot has no such wrist, or is a hand without fingers.
+    """
+    name = f"{side}_wrist"
+    if name not in robot.tree.site_names:
+        raise ConfigError(f"robot {robot.name} has no {side} wrist", asked=name, found=", ".join(robot.tree.site_names))
+    home = robot.tree.with_mimic(robot.home)[None]
+    fingers = _fingers(robot, side, site_poses(robot.tree, home, None, [name])[0, 0], home)
+    if robot.is_hand and not fingers:
+        tips = ", ".join(f"{side}_{finger}_tip" for finger in _FIVE)
+        raise ConfigError(f"robot {robot.name} is a hand without fingers", asked=f"at least one of {tips}")
+    return fingers
 
 
 def _arm(robot: Robot, side: str, at: dict[str, np.ndarray], home: np.ndarray) -> ArmSize:
@@ -109,7 +135,7 @@ def _shoulder(robot: Robot, side: str, home: np.ndarray) -> np.ndarray:
 def _fingers(robot: Robot, side: str, T_base_wrist: np.ndarray, home: np.ndarray) -> tuple[Finger, ...]:
     tree = robot.tree
     tips = {finger: f"{side}_{finger}_tip" for finger in _FIVE if f"{side}_{finger}_tip" in tree.site_names}
-    drivers = _FIVE if len(tips) == len(_FIVE) else _THREE
+    drivers = _FIVE if "ring" in tips else _THREE
     stop = int(tree.site_joint[tree.site(f"{side}_wrist")])
     joints = joint_poses(tree, home)[0, :, 4:]
     out = []

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from vidpretrain import geometry
+from vidpretrain.kinematics import joint_poses, site_poses
 from vidpretrain.retarget.body import PlacedBody
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, tip_targets
 from vidpretrain.retarget.placement import Placed, PlacedArm
-from vidpretrain.retarget.sizes import RobotSize
+from vidpretrain.retarget.sizes import Finger, RobotSize
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
@@ -20,6 +21,9 @@ from vidpretrain.types import Frozen
 
 Term = PointTerm | OrientationTerm | VectorTerm
 _LEAST_KNEE_RAD = 0.08
+_OTHER_POSTURES = 16
+_FREE_ARM = 6  # joints that reach any place in any orientation
+_FEW_JOINTS_DOUBT = 8.0  # an arm with fewer follows places, and turns the hand only where that costs nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +49,41 @@ def build_problem(
     terms: list[Term] = []
     names: list[str] = []
     for side in SIDES:
-        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, config):
+        few = len(robot.joints(f"{side}_arm")) < _FREE_ARM
+        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, few, config):
             terms.append(term)
             names.append(name)
-        for term, name in _finger_terms(side, size, hands[side], states[side], config):
+        for term, name in _finger_terms(side, size.arms[side].fingers, hands[side], states[side], config):
             terms.append(term)
             names.append(name)
     if body is not None:
         for term, name in _body_terms(body, robot):
             terms.append(term)
             names.append(name)
+    frames = len(placed.T_base_camera)
+    return _problem(robot, frames, terms, _active(robot, body is not None), body is not None, config), tuple(names)
+
+
+def hand_problem(
+    robot: Robot, side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig
+) -> tuple[Problem, tuple[str, ...]]:
+    """As `build_problem`, for a hand of its own: fingertips alone, in the wrist's frame."""
+    made = list(_finger_terms(side, fingers, hand, state, config))
+    active = np.zeros(len(robot.home), dtype=bool)
+    active[list(robot.joints(f"{side}_hand"))] = True
+    problem = _problem(robot, len(hand.valid), [term for term, _ in made], active, False, config)
+    return problem, tuple(name for _, name in made)
+
+
+def _problem(robot: Robot, frames: int, terms: list[Term], active: np.ndarray, free: bool, config) -> Problem:
     joints = len(robot.home)
     lower, upper = robot.tree.bounds()
     reference = np.array(robot.home)
-    if body is not None:
+    if free:
         lower, upper, reference = bent_knees(robot, lower, upper)
-    problem = Problem(
+    return Problem(
         rate_hz=config.rate_hz,
-        frames=len(placed.T_base_camera),
+        frames=frames,
         terms=tuple(terms),
         posture=PostureTerm(q_ref=reference, weight=np.full(joints, config.posture_sigma_rad**-2)),
         velocity_weight=np.full(joints, config.velocity_sigma_rad_s**-2),
@@ -70,32 +91,48 @@ def build_problem(
         max_speed=np.asarray(robot.max_speed) * config.speed_share,
         lower=lower,
         upper=upper,
-        active_joints=_active(robot, body is not None),
-        free_base=body is not None,
+        active_joints=active,
+        free_base=free,
         base_velocity_weight=(1 / 10.0**2, 1 / 5.0**2),
         base_acceleration_weight=(1 / 60.0**2, 1 / 20.0**2),
         max_iterations=config.max_iterations,
         tolerance=config.tolerance,
     )
-    return problem, tuple(names)
 
 
 def bent_knees(robot: Robot, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lower, upper, reference posture) in which no knee is straight.
 
-    A straight leg is singular, and beyond it a fit gets stuck at the wrong end of the knee's range: so knees, the leg
-    joints that bend to one side only, keep `_LEAST_KNEE_RAD` and rest a little farther.
+    A straight leg is singular, and beyond it a fit gets stuck at the wrong end of the knee's range (H1's goes there by
+    0.26 rad): so knees keep `_LEAST_KNEE_RAD` towards the wider side of their range and rest a little farther.
     """
     lower, upper, reference = lower.copy(), upper.copy(), np.array(robot.home)
-    for j in (*robot.joints("left_leg"), *robot.joints("right_leg")):
-        one_sided = 0.1 * (upper[j] - lower[j])
-        if lower[j] > -one_sided:
+    for j in knees(robot):
+        if upper[j] >= -lower[j]:
             lower[j] = max(lower[j], _LEAST_KNEE_RAD)
             reference[j] = max(reference[j], 3 * _LEAST_KNEE_RAD)
-        elif upper[j] < one_sided:
+        else:
             upper[j] = min(upper[j], -_LEAST_KNEE_RAD)
             reference[j] = min(reference[j], -3 * _LEAST_KNEE_RAD)
     return lower, upper, reference
+
+
+def knees(robot: Robot) -> tuple[int, ...]:
+    """Leg joints half way from the hip to the sole whose axis points sideways, at most one to a leg."""
+    home = robot.tree.with_mimic(np.array(robot.home))[None]
+    poses = joint_poses(robot.tree, home)[0]
+    out = []
+    for side in SIDES:
+        leg = list(robot.joints(f"{side}_leg"))
+        if not leg or f"{side}_foot" not in robot.tree.site_names:
+            continue
+        sole = site_poses(robot.tree, home, None, [f"{side}_foot"])[0, 0, 4:]
+        down = (poses[leg[0], 6] - poses[leg, 6]) / (poses[leg[0], 6] - sole[2])
+        axis = geometry.rotate(poses[leg, :4], robot.tree.axis[leg])
+        middle = np.where((np.abs(axis[:, 1]) > 0.8) & (down > 0.25) & (down < 0.75), np.abs(down - 0.5), np.inf)
+        if np.isfinite(middle).any():
+            out.append(leg[int(np.argmin(middle))])
+    return tuple(out)
 
 
 def _active(robot: Robot, whole_body: bool) -> np.ndarray:
@@ -113,7 +150,9 @@ def _weight(sigma: np.ndarray, use: np.ndarray, imputed: np.ndarray, factor: flo
     return np.where(use, sigma**-2.0, 0.0)
 
 
-def _arm_terms(side: str, size: RobotSize, arm: PlacedArm, state: SideState, body: PlacedBody | None, config):
+def _arm_terms(
+    side: str, size: RobotSize, arm: PlacedArm, state: SideState, body: PlacedBody | None, few_joints: bool, config
+):
     sigma = np.clip(state.sigma_m, config.min_sigma_m, config.max_sigma_m)
     for part, target, factor in (("wrist", arm.p_base_wrist, 1.0), ("elbow", arm.p_base_elbow, config.elbow_sigma)):
         use = state.arm & np.isfinite(target).all(axis=1)
@@ -122,7 +161,7 @@ def _arm_terms(side: str, size: RobotSize, arm: PlacedArm, state: SideState, bod
             yield _place_term(side, part, size, target, weight, body, config), f"{side}_{part}"
     use = state.hand & np.isfinite(arm.q_base_wrist).all(axis=1)
     if use.any():
-        sigma_rad = np.full(len(use), config.orientation_sigma_rad)
+        sigma_rad = np.full(len(use), config.orientation_sigma_rad * (_FEW_JOINTS_DOUBT if few_joints else 1.0))
         q = arm.q_base_wrist
         if body is not None:
             q_torso_wrist = geometry.quat_mul(geometry.quat_inverse(size.T_base_torso[:4]), q)
@@ -145,9 +184,9 @@ def _place_term(side: str, part: str, size: RobotSize, target, weight, body: Pla
     )
 
 
-def _finger_terms(side: str, size: RobotSize, hand: SeenHand, state: SideState, config: RetargetConfig):
+def _finger_terms(side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig):
     wrist = f"{side}_wrist"
-    tips = tip_targets(hand, size.arms[side].fingers, config)
+    tips = tip_targets(hand, fingers, config)
     sigma = np.full(len(hand.valid), config.fingertip_sigma_m)
     for tip in tips:
         weight = _weight(sigma, state.hand, state.imputed, config.imputed_sigma)
@@ -185,3 +224,16 @@ def _body_terms(body: PlacedBody, robot: Robot):
         name = f"{side}_foot"
         yield PointTerm(site=name, p_world_target=foot[:, 4:], weight=(firm * sigma) ** -2.0, huber_m=0.1), name
         yield OrientationTerm(site=name, q_world_target=foot[:, :4], weight=(0.3 * doubt) ** -2.0, huber_rad=0.5), ""
+
+
+def other_postures(robot: Robot, problem: Problem) -> Float64[np.ndarray, "n j"]:
+    """Postures all over the joints' ranges, always the same, for a solve to begin with beside home.
+
+    Arms of few joints, and legs, have several ways to nearly the same place, and only some lead on from there.
+    """
+    lower, upper = robot.tree.bounds()
+    drawn = np.random.default_rng(1).uniform(
+        np.maximum(lower, -np.pi), np.minimum(upper, np.pi), (_OTHER_POSTURES, len(lower))
+    )
+    active = np.ones(len(lower), dtype=bool) if problem.active_joints is None else problem.active_joints
+    return robot.tree.with_mimic(np.where(active, drawn, robot.home))

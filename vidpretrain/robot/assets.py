@@ -6,10 +6,12 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 from vidpretrain.errors import MissingAsset
 
+_DIST = "dist:"
 _DOWNLOADER = "mujoco_menagerie"  # the package that fetches a robot of MuJoCo Menagerie at first use
 
 
@@ -19,8 +21,9 @@ def find_assets(
     """Path of `relative`: beside a user's YAML, below MENAGERIE_ROOT, in a package, or from mujoco-menagerie.
 
     A package is written as its import name and the folder inside, `fourier_robot_descriptions/assets`; it is located
-    without being imported. mujoco-menagerie's cache is searched too, and when that package is installed it may
-    download the robot (the first folder of `relative`).
+    without being imported. `dist:icub-models` is a distribution whose installed files are searched for one whose path
+    ends in `relative`, for those that put their files outside of any package. mujoco-menagerie's cache is searched
+    too, and when that package is installed it may download the robot (the first folder of `relative`).
 
     Raises:
         MissingAsset: it is in none of the places, which the error lists.
@@ -34,13 +37,16 @@ def find_assets(
         tried.append(str(path))
         if path.is_file():
             return path
+    for package in packages:
+        if package.startswith(_DIST) and (path := _installed(package.removeprefix(_DIST), relative)):
+            return path
     robot, _, inside = relative.partition("/")
     for path in sorted(_cache().glob(f"models/{robot}-*/{inside}")) if inside else ():
         return path
     path, problem = _download(robot, inside)
     if path is not None:
         return path
-    missing = sorted({p.split("/")[0] for p in packages if importlib.util.find_spec(p.split("/")[0]) is None})
+    missing = sorted({p.split("/")[0] for p in packages if not _is_installed(p)})
     raise MissingAsset(
         f"the model file {relative} is not on this machine",
         asked=relative,
@@ -57,9 +63,34 @@ def _roots(packages: tuple[str, ...], beside: Path | None) -> Iterator[Path]:
         yield Path(root).expanduser()
     for package in packages:
         name, _, inside = package.partition("/")
+        if name.startswith(_DIST):
+            continue
         spec = importlib.util.find_spec(name)
         for location in (spec.submodule_search_locations or ()) if spec else ():
             yield Path(location) / inside
+
+
+def _is_installed(package: str) -> bool:
+    name = package.split("/")[0]
+    if not name.startswith(_DIST):
+        return importlib.util.find_spec(name) is not None
+    try:
+        metadata.distribution(name.removeprefix(_DIST))
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _installed(distribution: str, relative: str) -> Path | None:
+    """The file of an installed distribution whose path ends in `relative`."""
+    try:
+        files = metadata.distribution(distribution).files or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if str(file).endswith(f"/{relative}") and (path := Path(str(file.locate())).resolve()).is_file():
+            return path
+    return None
 
 
 def _cache() -> Path:

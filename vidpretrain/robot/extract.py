@@ -42,12 +42,7 @@ def extract_tree(model: mujoco.MjModel, base: str, sites: tuple[str, ...]) -> Tr
     Raises:
         InputError: a ball joint, or a free joint that is not the base's.
     """
-    base_id = model.body(base).id
-    carrier: dict[int, tuple[int, np.ndarray]] = {base_id: (-1, np.array(geometry.IDENTITY_POSE))}
-    rows: list[tuple[int, int, np.ndarray]] = []  # MuJoCo's joint, parent, T_parent_zero
-    for b in range(1, model.nbody):
-        if b != base_id and int(model.body_parentid[b]) in carrier:
-            carrier[b] = _body(model, b, carrier, rows)
+    carrier, rows = _walk(model, base)
     ids = [row[0] for row in rows]
     lower, upper = _limits(model, ids)
     source, ratio, offset = _mimic(model, ids)
@@ -68,6 +63,26 @@ def extract_tree(model: mujoco.MjModel, base: str, sites: tuple[str, ...]) -> Tr
         site_joint=site_joint,
         T_joint_site=T_joint_site,
     )
+
+
+def carriers(model: mujoco.MjModel, base: str) -> dict[int, tuple[int, np.ndarray]]:
+    """(joint of `extract_tree`'s tree that carries it, T_joint_body) by number of body; joint -1 is the base.
+
+    Raises:
+        InputError: a ball joint, or a free joint that is not the base's.
+    """
+    return _walk(model, base)[0]
+
+
+def _walk(model, base: str) -> tuple[dict[int, tuple[int, np.ndarray]], list[tuple[int, int, np.ndarray]]]:
+    """`carriers`, and per joint: MuJoCo's number, parent, T_parent_zero."""
+    base_id = model.body(base).id
+    carrier: dict[int, tuple[int, np.ndarray]] = {base_id: (-1, np.array(geometry.IDENTITY_POSE))}
+    rows: list[tuple[int, int, np.ndarray]] = []
+    for b in range(1, model.nbody):
+        if b != base_id and int(model.body_parentid[b]) in carrier:
+            carrier[b] = _body(model, b, carrier, rows)
+    return carrier, rows
 
 
 def _translation(p) -> np.ndarray:

@@ -2,8 +2,9 @@
 
     name: my_robot
     license: who may do what with the model files
-    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: beside this YAML, in MENAGERIE_ROOT, a package
-    base: pelvis                                        # body whose pose is T_world_base
+    model: {file: unitree_g1/g1.xml, packages: [...]}   # MJCF or URDF: beside this YAML, MENAGERIE_ROOT, a package
+    base: pelvis                                        # body whose pose is T_world_base; what hangs on it is the robot
+    base_frame: {x: [-1, 0, 0], z: [0, 0, 1]}           # only where the body's x is not forward and its z not up
     remove_meshes: [left_rubber_hand]                   # geoms with these meshes go
     hands: [{file: ..., body: left_wrist_yaw_link, pos: [...], x: [...], z: [...]}]
     sites: {left_wrist: {body: ..., pos: [...], x: [...], z: [...]}}
@@ -61,6 +62,19 @@ class FrameFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseFrame:
+    """The base body's own axes that point forward (`x`) and up (`z`)."""
+
+    x: Vector = (1.0, 0.0, 0.0)
+    z: Vector = (0.0, 0.0, 1.0)
+
+    @property
+    def T_body_frame(self) -> np.ndarray:
+        """Pose (7) of the frame on its body."""
+        return FrameFile(body="", x=self.x, z=self.z).T_body_frame
+
+
+@dataclass(frozen=True, kw_only=True)
 class HandFile(FrameFile):
     """A model whose root is put onto a body of the robot, at a frame."""
 
@@ -68,6 +82,7 @@ class HandFile(FrameFile):
     packages: tuple[str, ...] = ()
     next_command: str | None = None
     prefix: str = ""
+    remove_meshes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,18 +116,19 @@ class ColumnsFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RobotFile:
-    """The whole YAML; see the module's text."""
+    """The whole YAML; see the module's text. A robot with feet needs `base_height_m`, one with a head `camera`."""
 
     name: str
     license: str
     model: ModelFile
     base: str
-    camera: CameraFile
-    base_height_m: float
     groups: dict[str, tuple[str, ...]]
     sites: dict[str, FrameFile]
     columns: tuple[ColumnsFile, ...]
     max_speed: dict[str, float]
+    camera: CameraFile | None = None
+    base_height_m: float | None = None
+    base_frame: BaseFrame | None = None
     max_torque: dict[str, float] = field(default_factory=dict)
     home: dict[str, float] = field(default_factory=dict)
     hands: tuple[HandFile, ...] = ()
@@ -122,4 +138,4 @@ class RobotFile:
     @property
     def frames(self) -> dict[str, FrameFile]:
         """All sites by name, the head camera's frame among them."""
-        return {"head_camera": self.camera, **self.sites}
+        return dict(self.sites) if self.camera is None else {"head_camera": self.camera, **self.sites}

@@ -41,6 +41,11 @@ def load_robot(name_or_path: str | Path) -> Robot:
     """The robot of a shipped name or of a YAML file; see `robot.load_robot`."""
     file, beside = read_file(name_or_path)
     source = str(name_or_path) if beside is None else str(Path(name_or_path).expanduser().resolve())
+    return assemble(file, beside, source)
+
+
+def assemble(file: RobotFile, beside: Path | None, source: str) -> Robot:
+    """The robot of a parsed file that may not be written yet; `source` is what `mj_spec` reads again."""
     return _assemble(_Request(file, beside, source), config.digest(file))
 
 
@@ -59,13 +64,15 @@ class _Request:
 
 @lru_cache(maxsize=16)
 def _assemble(request: _Request, file_digest: str) -> Robot:
-    from vidpretrain.robot.build import build_spec
+    from vidpretrain.robot.build import base_body, build_spec
     from vidpretrain.robot.extract import extract_tree, light_model
 
     file = request.file
     spec = build_spec(file, request.beside)
     torque_range = {joint.name: float(np.max(np.abs(joint.actfrcrange))) for joint in spec.joints}
-    tree = extract_tree(light_model(spec), file.base, tuple(file.frames))
+    base = base_body(file, spec)
+    tree = extract_tree(light_model(spec), base, tuple(file.frames))
+    camera = file.camera
     groups = _groups(file, tree)
     home = _home(file, tree)
     max_speed = _per_joint(file.max_speed, groups, tree, np.full(len(tree.joint_names), np.inf), "max_speed")
@@ -81,14 +88,23 @@ def _assemble(request: _Request, file_digest: str) -> Robot:
         max_speed=max_speed,
         max_torque=max_torque,
         columns=columns,
-        T_base_camera=site_poses(tree, home[None], None, ["head_camera"])[0, 0],
-        expected_fov_x_rad=float(np.deg2rad(file.camera.fov_x_deg)),
-        base_height_m=file.base_height_m,
+        T_base_camera=np.full(7, np.nan)
+        if camera is None
+        else site_poses(tree, home[None], None, ["head_camera"])[0, 0],
+        expected_fov_x_rad=float("nan") if camera is None else float(np.deg2rad(camera.fov_x_deg)),
+        base_height_m=_base_height(file),
         license=file.license,
         assumptions=file.assumptions,
         source=request.source,
         digest=config.digest(tree.digest, file_digest),
     )
+
+
+def _base_height(file: RobotFile) -> float:
+    """Metres over the soles; 0 for a robot without feet."""
+    if file.base_height_m is None and any(name.endswith("_foot") for name in file.sites):
+        raise ConfigError("a robot with feet needs 'base_height_m': the base's height over the soles at home")
+    return 0.0 if file.base_height_m is None else file.base_height_m
 
 
 def _known(name: str, tree: Tree, where: str) -> str:

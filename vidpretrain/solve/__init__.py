@@ -5,12 +5,24 @@ Door: `Problem` and its terms, `solve_clip(tree, problem, start) -> Solution`.
 
 from __future__ import annotations
 
-from vidpretrain.solve.problem import OrientationTerm, PointTerm, PostureTerm, Problem, Solution, Start, VectorTerm
+from vidpretrain.solve.problem import (
+    DistanceTerm,
+    FloorTerm,
+    OrientationTerm,
+    PointTerm,
+    PostureTerm,
+    Problem,
+    Solution,
+    Start,
+    VectorTerm,
+)
 
 __all__ = [
     "PointTerm",
     "OrientationTerm",
     "VectorTerm",
+    "DistanceTerm",
+    "FloorTerm",
     "PostureTerm",
     "Problem",
     "Start",

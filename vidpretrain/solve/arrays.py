@@ -1,4 +1,4 @@
-"""A `Problem` as the contiguous arrays that the compiled kernels read."""
+"""A `Problem` as the contiguous arrays that the compiled kernels read, in the order of its layout."""
 
 from __future__ import annotations
 
@@ -7,76 +7,171 @@ from typing import NamedTuple
 import numpy as np
 
 from vidpretrain import geometry
-from vidpretrain.solve.problem import OrientationTerm, PointTerm, Problem, VectorTerm
+from vidpretrain.solve.layout import WORLD, Layout, Rows, layout
+from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PointTerm, Problem
+from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, TUKEY, VECTOR
 from vidpretrain.tree import Tree
 
-WORLD = -1
+AIM = 0.995  # of the speed limit, so that the projection has next to nothing to do
+_LOSS = {"huber": HUBER, "cauchy": CAUCHY, "tukey": TUKEY}
 
 
-class Terms(NamedTuple):
-    """Rows of residuals: m vectors between two sites (or from the world's origin), k orientations, the posture.
+class Data(NamedTuple):
+    """Targets, weights and limits: vector rows (t m), orientations (t k), unknowns (v).
 
     A frame without a target has weight 0 and a target of zeros (of identity).
     """
 
-    order: np.ndarray  # joints that any row needs, parents first
-    sites: np.ndarray  # (u), the sites that any row needs; the rows below count in these
-    from_site: np.ndarray  # (m), WORLD: the world's origin
-    to_site: np.ndarray  # (m)
-    frame_site: np.ndarray  # (m), WORLD: the world's axes
-    vector: np.ndarray  # (t m 3)
-    vector_weight: np.ndarray  # (t m)
-    vector_huber: np.ndarray  # (m)
-    turn_site: np.ndarray  # (k)
+    target: np.ndarray  # (t m 3)
+    weight: np.ndarray  # (t m)
+    mode: np.ndarray  # (m)
+    loss: np.ndarray  # (m)
+    scale: np.ndarray  # (m)
     turn: np.ndarray  # (t k 3 3)
     turn_weight: np.ndarray  # (t k)
-    turn_huber: np.ndarray  # (k)
+    turn_loss: np.ndarray  # (k)
+    turn_scale: np.ndarray  # (k)
     posture: np.ndarray  # (t v)
     posture_weight: np.ndarray  # (v)
-
-
-class Variables(NamedTuple):
-    """The unknowns of a frame: six of the base (turn, then shift) when it is free, then the active joints."""
-
-    base: int  # 6 or 0
-    joint: np.ndarray  # (v - base), the joint of each variable after the base's
-    column: np.ndarray  # (j), the variable that moves each joint, -1: none
     lower: np.ndarray  # (v)
     upper: np.ndarray  # (v)
     velocity: np.ndarray  # (v), weight times rate^2
     acceleration: np.ndarray  # (v), weight times rate^4
     step: np.ndarray  # (v), largest change from frame to frame, inf: free
+    aim: np.ndarray  # (v), what the solver aims at below `step`
 
 
-def variables(tree: Tree, problem: Problem, start: np.ndarray) -> Variables:
-    """The unknowns of a problem.
+class Scratch(NamedTuple):
+    """Buffers of one frame's evaluation; row 0 of R and p is the component's root."""
+
+    R: np.ndarray
+    p: np.ndarray
+    S: np.ndarray
+    P: np.ndarray
+    J: np.ndarray
+    C: np.ndarray
+    B: np.ndarray
+    F: np.ndarray
+    r: np.ndarray
+    d: np.ndarray
+    work: np.ndarray
+    quat: np.ndarray
+
+
+def scratch(L: Layout) -> Scratch:
+    """Buffers wide enough for every component."""
+    frames = int(np.diff(L.frame_at).max(initial=0))
+    widest = int(np.diff(L.var_at).max(initial=0)) + 6
+    levers = int(max(np.diff(L.lever_at).max(initial=0), np.diff(L.turn_lever_at).max(initial=0)))
+    return Scratch(
+        R=np.zeros((frames + 1, 3, 3)),
+        p=np.zeros((frames + 1, 3)),
+        S=np.zeros((len(L.site_slot), 3, 3)),
+        P=np.zeros((len(L.site_slot), 3)),
+        J=np.zeros((widest, 3)),
+        C=np.zeros((levers, 3)),
+        B=np.zeros((widest, widest)),
+        F=np.zeros((widest, widest)),
+        r=np.zeros(3),
+        d=np.zeros(3),
+        work=np.zeros((2, 3, 3)),
+        quat=np.zeros(4),
+    )
+
+
+def split_terms(problem: Problem) -> tuple[list, list]:
+    """The problem's vector rows and its orientations, each in their order."""
+    vectors = [term for term in problem.terms if not isinstance(term, OrientationTerm)]
+    return vectors, [term for term in problem.terms if isinstance(term, OrientationTerm)]
+
+
+def active_joints(tree: Tree, problem: Problem) -> np.ndarray:
+    """True where a joint is an unknown."""
+    count = len(tree.joint_names)
+    active = np.ones(count, dtype=bool) if problem.active_joints is None else np.asarray(problem.active_joints, bool)
+    _width(count, active_joints=active)
+    return active & tree.independent
+
+
+def lay_out(tree: Tree, problem: Problem, Q: np.ndarray) -> Layout:
+    """The structure of a problem.
 
     Raises:
-        ValueError: a per-joint array has another width than the tree, or limits contradict each other.
+        UnknownName: a term names a site that the tree does not have.
     """
-    count = len(tree.joint_names)
-    active = np.ones(count, dtype=bool) if problem.active_joints is None else np.asarray(problem.active_joints)
-    _width(count, active_joints=active)
-    joint = np.flatnonzero(active & tree.independent)
-    base = 6 if problem.free_base else 0
-    column = np.full(count, -1, dtype=np.int64)
-    column[joint] = base + np.arange(len(joint))
-    followers = np.flatnonzero(tree.mimic_source >= 0)
-    column[followers] = column[tree.mimic_source[followers]]
-    lower, upper = _bounds(tree, problem, joint)
-    rate = problem.rate_hz
-    free = np.zeros(base)
-    return Variables(
-        base=base,
-        joint=joint,
-        column=column,
-        lower=np.concatenate([free - np.inf, lower[joint]]),
-        upper=np.concatenate([free + np.inf, upper[joint]]),
-        velocity=_smoothness(problem.velocity_weight, problem.base_velocity_weight, base, joint, count) * rate**2,
-        acceleration=_smoothness(problem.acceleration_weight, problem.base_acceleration_weight, base, joint, count)
-        * rate**4,
-        step=np.concatenate([free + np.inf, _speed(tree, problem)[joint] / rate]),
+    vectors, turns = split_terms(problem)
+    to, frm, axes = [], [], []
+    for term in vectors:
+        if isinstance(term, PointTerm | FloorTerm):
+            names = (term.site, None, None)
+        elif isinstance(term, DistanceTerm):
+            names = (term.to_site, term.from_site, term.from_site)  # a length is the same in any axes
+        else:
+            names = (term.to_site, term.from_site, term.frame_site)
+        for row, name in zip((to, frm, axes), names, strict=True):
+            row.append(WORLD if name is None else tree.site(name))
+    rows = Rows(tuple(to), tuple(frm), tuple(axes), tuple(tree.site(term.site) for term in turns))
+    return layout(tree, rows, active_joints(tree, problem), problem.free_base, Q)
+
+
+def data(tree: Tree, problem: Problem, L: Layout) -> Data:
+    """Targets, weights and limits of a problem.
+
+    Raises:
+        ValueError: a target, weight or limit has another shape than wanted, or limits contradict each other.
+    """
+    vectors, turns = split_terms(problem)
+    places = {id(term): i for i, term in enumerate(problem.terms)}
+    target, weight = _targets(
+        [_vector(t, problem.frames) for t in vectors], vectors, [places[id(t)] for t in vectors], problem.frames, 3
     )
+    quats, turn_weight = _targets(
+        [t.q_world_target for t in turns], turns, [places[id(t)] for t in turns], problem.frames, 4
+    )
+    zero = np.linalg.norm(quats, axis=-1) < 1e-9
+    turn_weight[zero] = 0.0
+    quats[zero] = [1.0, 0, 0, 0]
+    turn = geometry.matrix_from_quat(geometry.normalize(quats)) if turns else np.zeros((problem.frames, 0, 3, 3))
+    mode = [FLOOR if isinstance(t, FloorTerm) else DISTANCE if isinstance(t, DistanceTerm) else VECTOR for t in vectors]
+    loss, scale = _losses(vectors)
+    turn_loss, turn_scale = _losses(turns)
+    posture, posture_weight = _posture(problem, L)
+    return Data(
+        target=np.ascontiguousarray(target[:, L.row]),
+        weight=np.ascontiguousarray(weight[:, L.row]),
+        mode=np.array(mode, dtype=np.int64)[L.row],
+        loss=loss[L.row],
+        scale=scale[L.row],
+        turn=np.ascontiguousarray(turn[:, L.turn]),
+        turn_weight=np.ascontiguousarray(turn_weight[:, L.turn]),
+        turn_loss=turn_loss[L.turn],
+        turn_scale=turn_scale[L.turn],
+        posture=posture,
+        posture_weight=posture_weight,
+        **_limits(tree, problem, L),
+    )
+
+
+def _limits(tree: Tree, problem: Problem, L: Layout) -> dict[str, np.ndarray]:
+    count, rate = len(tree.joint_names), problem.rate_hz
+    lower, upper = _bounds(tree, problem)
+    step = _of_unknowns(L, _speed(tree, problem) / rate, np.full(6, np.inf))
+    base_velocity = np.repeat(problem.base_velocity_weight, 3)
+    base_acceleration = np.repeat(problem.base_acceleration_weight, 3)
+    return {
+        "lower": _of_unknowns(L, lower, np.full(6, -np.inf)),
+        "upper": _of_unknowns(L, upper, np.full(6, np.inf)),
+        "velocity": _of_unknowns(L, _smoothness(problem.velocity_weight, count), base_velocity) * rate**2,
+        "acceleration": _of_unknowns(L, _smoothness(problem.acceleration_weight, count), base_acceleration) * rate**4,
+        "step": step,
+        "aim": AIM * step,
+    }
+
+
+def _of_unknowns(L: Layout, of_joints: np.ndarray, of_base: np.ndarray) -> np.ndarray:
+    """Values by unknown, from values by joint and by the base's six."""
+    i = L.var_column
+    return np.where(i >= 0, of_joints[np.maximum(i, 0)], np.asarray(of_base, dtype=float)[np.maximum(-1 - i, 0) % 6])
 
 
 def _width(count: int, **arrays: np.ndarray | None) -> None:
@@ -85,23 +180,22 @@ def _width(count: int, **arrays: np.ndarray | None) -> None:
             raise ValueError(f"{name} is {np.shape(array)}, wanted ({count},)")
 
 
-def _bounds(tree: Tree, problem: Problem, joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(tree: Tree, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     lower, upper = tree.bounds()
     _width(len(lower), lower=problem.lower, upper=problem.upper)
     if problem.lower is not None:
         lower = np.maximum(lower, problem.lower)
     if problem.upper is not None:
         upper = np.minimum(upper, problem.upper)
-    bad = [tree.joint_names[j] for j in joint if not lower[j] <= upper[j]]
+    bad = [tree.joint_names[j] for j in np.flatnonzero(active_joints(tree, problem)) if not lower[j] <= upper[j]]
     if bad:
         raise ValueError(f"no position is inside the limits of {bad}")
     return lower, upper
 
 
-def _smoothness(weight, base_weight: tuple[float, float], base: int, joint: np.ndarray, count: int) -> np.ndarray:
+def _smoothness(weight: np.ndarray | None, count: int) -> np.ndarray:
     _width(count, smoothness=weight)
-    joints = np.zeros(len(joint)) if weight is None else np.asarray(weight, dtype=float)[joint]
-    return np.concatenate([np.repeat(base_weight, 3)[:base], joints])
+    return np.zeros(count) if weight is None else np.asarray(weight, dtype=float)
 
 
 def _speed(tree: Tree, problem: Problem) -> np.ndarray:
@@ -119,86 +213,51 @@ def _speed(tree: Tree, problem: Problem) -> np.ndarray:
     return speed
 
 
-def terms(tree: Tree, problem: Problem, var: Variables) -> Terms:
-    """The residual rows of a problem; points and vectors in the order of `problem.terms`, likewise orientations.
-
-    Raises:
-        UnknownName: a term names a site that the tree does not have.
-        ValueError: a target or weight does not have `problem.frames` frames.
-    """
-    vectors = [term for term in problem.terms if isinstance(term, PointTerm | VectorTerm)]
-    turns = [term for term in problem.terms if isinstance(term, OrientationTerm)]
-    targets = [t.p_world_target if isinstance(t, PointTerm) else t.target_m for t in vectors]
-    vector, vector_weight = _targets(targets, [t.weight for t in vectors], problem.frames, 3)
-    quats, turn_weight = _targets([t.q_world_target for t in turns], [t.weight for t in turns], problem.frames, 4)
-    zero = np.linalg.norm(quats, axis=-1) < 1e-9
-    turn_weight[zero] = 0.0
-    quats[zero] = [1.0, 0, 0, 0]
-    names = [
-        [None if isinstance(t, PointTerm) else t.from_site for t in vectors],
-        [t.site if isinstance(t, PointTerm) else t.to_site for t in vectors],
-        [None if isinstance(t, PointTerm) else t.frame_site for t in vectors],
-        [t.site for t in turns],
-    ]
-    used = sorted({tree.site(name) for row in names for name in row if name is not None})
-    place = {tree.site_names[site]: u for u, site in enumerate(used)}
-    from_site, to_site, frame_site, turn_site = (
-        np.array([WORLD if name is None else place[name] for name in row], dtype=np.int64) for row in names
-    )
-    return Terms(
-        order=_order(tree, used),
-        sites=np.array(used, dtype=np.int64),
-        from_site=from_site,
-        to_site=to_site,
-        frame_site=frame_site,
-        vector=vector,
-        vector_weight=vector_weight,
-        vector_huber=_huber([t.huber_m for t in vectors]),
-        turn_site=turn_site,
-        turn=np.ascontiguousarray(geometry.matrix_from_quat(geometry.normalize(quats))),
-        turn_weight=turn_weight,
-        turn_huber=_huber([t.huber_rad for t in turns]),
-        posture=_posture(problem, var)[0],
-        posture_weight=_posture(problem, var)[1],
-    )
+def _vector(term, frames: int) -> np.ndarray:
+    """A vector row's target (t 3)."""
+    if isinstance(term, PointTerm):
+        return term.p_world_target
+    if isinstance(term, DistanceTerm | FloorTerm):
+        value = np.asarray(term.distance_m if isinstance(term, DistanceTerm) else term.z_world_m, dtype=float)
+        if value.shape not in ((), (frames,)):
+            return value  # refused by its shape
+        place = 0 if isinstance(term, DistanceTerm) else 2
+        out = np.zeros((frames, 3))
+        out[:, place] = value
+        return out
+    return term.target_m
 
 
-def _targets(targets: list, weights: list, frames: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    out, out_weight = np.zeros((frames, len(targets), width)), np.zeros((frames, len(targets)))
-    for i, (target, weight) in enumerate(zip(targets, weights, strict=True)):
-        if np.shape(target) != (frames, width) or np.shape(weight) != (frames,):
+def _targets(targets: list, terms: list, places: list[int], frames: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    for i, target, term in zip(places, targets, terms, strict=True):
+        if np.shape(target) != (frames, width) or np.shape(term.weight) != (frames,):
             raise ValueError(
-                f"term {i}: target {np.shape(target)} and weight {np.shape(weight)}, "
+                f"term {i}: target {np.shape(target)} and weight {np.shape(term.weight)}, "
                 f"wanted ({frames}, {width}) and ({frames},)"
             )
-        known = np.isfinite(target).all(axis=1) & np.isfinite(weight) & (np.nan_to_num(weight) > 0)
-        out[known, i], out_weight[known, i] = target[known], weight[known]
-    return out, out_weight
+    if not terms:
+        return np.zeros((frames, 0, width)), np.zeros((frames, 0))
+    out = np.stack(targets, axis=1).astype(float)
+    weight = np.stack([term.weight for term in terms], axis=1).astype(float)
+    known = np.isfinite(out.sum(axis=-1)) & np.isfinite(weight) & (weight > 0)
+    out[~known], weight[~known] = 0.0, 0.0
+    return out, weight
 
 
-def _order(tree: Tree, sites: list[int]) -> np.ndarray:
-    """Joints between the base and the sites, parents first."""
-    needed = np.zeros(len(tree.joint_names), dtype=bool)
-    for site in sites:
-        j = int(tree.site_joint[site])
-        while j >= 0:
-            needed[j] = True
-            j = int(tree.parent[j])
-    return np.flatnonzero(needed).astype(np.int64)
+def _losses(terms: list) -> tuple[np.ndarray, np.ndarray]:
+    scale = [t.huber_rad if isinstance(t, OrientationTerm) else t.huber_m for t in terms]
+    kind = [PLAIN if s is None else _LOSS[t.loss] for t, s in zip(terms, scale, strict=True)]
+    return np.array(kind, dtype=np.int64), np.array([1.0 if s is None else s for s in scale], dtype=float)
 
 
-def _huber(limits: list[float | None]) -> np.ndarray:
-    return np.array([np.inf if limit is None else limit for limit in limits], dtype=float)
-
-
-def _posture(problem: Problem, var: Variables) -> tuple[np.ndarray, np.ndarray]:
-    width = len(var.lower)
-    out, weight = np.zeros((problem.frames, width)), np.zeros(width)
+def _posture(problem: Problem, L: Layout) -> tuple[np.ndarray, np.ndarray]:
+    out, weight = np.zeros((problem.frames, len(L.var_column))), np.zeros(len(L.var_column))
     if problem.posture is not None:
+        joints = np.flatnonzero(L.var_column >= 0)
+        columns = L.var_column[joints]
         ref = np.asarray(problem.posture.q_ref, dtype=float)
-        ref = np.broadcast_to(ref, (problem.frames, ref.shape[-1]))
-        out[:, var.base :] = ref[:, var.joint]
-        weight[var.base :] = np.asarray(problem.posture.weight, dtype=float)[var.joint]
+        out[:, joints] = np.broadcast_to(ref[..., columns], (problem.frames, len(columns)))
+        weight[joints] = np.asarray(problem.posture.weight, dtype=float)[columns]
         if not (np.isfinite(out).all() and np.isfinite(weight).all()):
             raise ValueError("the posture or its weight is not finite")
     return out, weight

@@ -8,11 +8,19 @@ the frame rate. A frame in which a target is not finite or the weight is 0 (or N
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from vidpretrain.collision import CollisionModel
 from vidpretrain.types import Frozen
+
+Loss = Literal["huber", "cauchy", "tukey"]
+"""What a residual costs around and beyond a term's `huber_m` (or `huber_rad`), its scale; without one it is squared.
+
+huber grows linearly beyond the scale, cauchy logarithmically from it on, tukey (redescending) not at all beyond it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +31,7 @@ class PointTerm(Frozen):
     p_world_target: Float64[np.ndarray, "t 3"]
     weight: Float64[np.ndarray, " t"]
     huber_m: float | None = None
+    loss: Loss = "huber"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class OrientationTerm(Frozen):
     q_world_target: Float64[np.ndarray, "t 4"]
     weight: Float64[np.ndarray, " t"]
     huber_rad: float | None = None
+    loss: Loss = "huber"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,30 @@ class VectorTerm(Frozen):
     weight: Float64[np.ndarray, " t"]
     frame_site: str | None = None
     huber_m: float | None = None
+    loss: Loss = "huber"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceTerm(Frozen):
+    """The distance between two sites becomes `distance_m`, whatever its direction: a pinch."""
+
+    from_site: str
+    to_site: str
+    distance_m: Float64[np.ndarray, " t"]
+    weight: Float64[np.ndarray, " t"]
+    huber_m: float | None = None
+    loss: Loss = "huber"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorTerm(Frozen):
+    """Site `site` stays above `z_world_m`; only what is below it costs."""
+
+    site: str
+    z_world_m: Float64[np.ndarray, " t"]
+    weight: Float64[np.ndarray, " t"]
+    huber_m: float | None = None
+    loss: Loss = "huber"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +89,7 @@ class PostureTerm(Frozen):
     weight: Float64[np.ndarray, " j"]
 
 
-Term = PointTerm | OrientationTerm | VectorTerm
+Term = PointTerm | OrientationTerm | VectorTerm | DistanceTerm | FloorTerm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +100,7 @@ class Problem(Frozen):
     `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
     no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
     pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
+    The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less, they give way.
     """
 
     rate_hz: float
@@ -83,6 +118,8 @@ class Problem(Frozen):
     base_acceleration_weight: tuple[float, float] = (0.0, 0.0)
     max_iterations: int = 60
     tolerance: float = 1e-5
+    self_collision: CollisionModel | None = None
+    collision_margin_m: float = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)

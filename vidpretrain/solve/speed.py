@@ -1,47 +1,11 @@
-"""The speed limit: multipliers while solving, an exact projection at the end."""
+"""The exact projection onto a speed limit."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
+from numba import njit
 
-from vidpretrain.solve.arrays import Variables
-
-_AIM = 0.995  # of the limit, so that the projection has next to nothing to do
 _ROUNDING = 1e-9
-
-
-class Speed(NamedTuple):
-    """State of the augmented Lagrangian; stiffness 0 switches it off."""
-
-    aim: np.ndarray  # (v)
-    stiffness: np.ndarray  # (v)
-    multiplier: np.ndarray  # (t v)
-
-
-def off(frames: int, var: Variables) -> Speed:
-    """No limit yet."""
-    width = len(var.lower)
-    return Speed(aim=_AIM * var.step, stiffness=np.zeros(width), multiplier=np.zeros((frames, width)))
-
-
-def excess(var: Variables, Q: np.ndarray) -> np.ndarray:
-    """How far each variable's change is beyond the limit (t-1, v); negative inside it."""
-    out = np.full((max(0, len(Q) - 1), len(var.lower)), -np.inf)
-    out[:, var.base :] = np.abs(np.diff(Q[:, var.joint], axis=0)) - var.step[var.base :]
-    return out
-
-
-def tightened(speed: Speed, var: Variables, Q: np.ndarray, curvature: np.ndarray) -> Speed:
-    """The next multipliers; `curvature` (v) sets the stiffness of variables that are beyond their limit at first."""
-    slack = np.where(np.isfinite(var.step), (1.0 - _AIM) * np.nan_to_num(var.step, posinf=0.0), 0.0)
-    over = excess(var, Q) + slack
-    stiffness = np.where((speed.stiffness == 0) & (over > 0).any(axis=0), curvature, speed.stiffness)
-    multiplier = speed.multiplier.copy()
-    pushed = stiffness > 0
-    multiplier[:-1, pushed] = np.maximum(0.0, multiplier[:-1, pushed] + stiffness[pushed] * over[:, pushed])
-    return Speed(aim=speed.aim, stiffness=stiffness, multiplier=multiplier)
 
 
 def slowed(path: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -50,14 +14,29 @@ def slowed(path: np.ndarray, step: np.ndarray) -> np.ndarray:
     It is the mean of the largest slower path below and the smallest above (McShane 1934), so it stays between the
     given path's extremes, and therefore inside any limits that the given path respects.
     """
-    step = step * (1.0 - _ROUNDING)
-    if np.isinf(step).all():
-        return path.copy()
-    below, above = path.copy(), path.copy()
-    for t in range(1, len(path)):
-        below[t] = np.minimum(below[t], below[t - 1] + step)
-        above[t] = np.maximum(above[t], above[t - 1] - step)
-    for t in range(len(path) - 2, -1, -1):
-        below[t] = np.minimum(below[t], below[t + 1] + step)
-        above[t] = np.maximum(above[t], above[t + 1] - step)
-    return np.clip(0.5 * (below + above), path.min(axis=0), path.max(axis=0))
+    out = np.array(path, dtype=float)
+    slow_down(out, np.asarray(step, dtype=float) * (1.0 - _ROUNDING))
+    return out
+
+
+@njit(cache=True)
+def slow_down(path, step):
+    """`slowed` in place."""
+    frames = len(path)
+    below, above = np.empty(frames), np.empty(frames)
+    for v in range(path.shape[1]):
+        most = 0.0
+        for t in range(frames - 1):
+            most = max(most, abs(path[t + 1, v] - path[t, v]))
+        if most <= step[v]:
+            continue
+        low, high = path[:, v].min(), path[:, v].max()
+        below[0], above[0] = path[0, v], path[0, v]
+        for t in range(1, frames):
+            below[t] = min(path[t, v], below[t - 1] + step[v])
+            above[t] = max(path[t, v], above[t - 1] - step[v])
+        for t in range(frames - 2, -1, -1):
+            below[t] = min(below[t], below[t + 1] + step[v])
+            above[t] = max(above[t], above[t + 1] - step[v])
+        for t in range(frames):
+            path[t, v] = min(max(0.5 * (below[t] + above[t]), low), high)

@@ -12,6 +12,7 @@ from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.evaluate.config import EvaluateConfig
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion_files.config import MotionFileConfig
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
@@ -80,6 +81,7 @@ class RunConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    motion_files: MotionFileConfig = field(default_factory=MotionFileConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     actions: ActionConfig = field(default_factory=ActionConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

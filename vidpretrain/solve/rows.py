@@ -1,0 +1,317 @@
+"""Targets and posture of a component: cost, gradient and normal matrix of its frames in one pass (numba, cached).
+
+Storage of the matrix is a lower band of rows: `A[i, w - d]` is A_{i, i - d}, unknowns frame-major.
+
+For an orientation the residual is log(R_site R_target^T) and its derivative is taken as the turn's own Jacobian: the
+gradient J^T r is exact (r is an eigenvector of the left Jacobian's inverse with eigenvalue 1), the matrix is that of a
+geodesic step. Source of the Jacobians of the logarithm: Sola et al., arXiv 1812.01537, equations 144 to 146.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from vidpretrain.kinematics.kernels import quat_of
+
+PLAIN, HUBER, CAUCHY, TUKEY = 0, 1, 2, 3
+VECTOR, DISTANCE, FLOOR = 0, 1, 2
+
+
+@njit(cache=True)
+def log_of(R, q, out):
+    """Write the rotation vector of R; q is four numbers of scratch."""
+    quat_of(R, q)
+    sine = np.sqrt(q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+    scale = 2.0 if sine < 1e-9 else 2.0 * np.arctan2(sine, q[0]) / sine
+    for i in range(3):
+        out[i] = scale * q[1 + i]
+
+
+@njit(cache=True)
+def robust(length, kind, scale):
+    """(cost, weight) of a residual of this length.
+
+    Quadratic; Huber (1964), linear beyond `scale`; Cauchy, logarithmic; Tukey's biweight (Beaton and Tukey 1974),
+    constant beyond `scale`.
+    """
+    if kind == HUBER and length > scale:
+        return scale * (length - 0.5 * scale), scale / length
+    if kind == CAUCHY:
+        x = length / scale
+        return 0.5 * scale * scale * np.log1p(x * x), 1.0 / (1.0 + x * x)
+    if kind == TUKEY:
+        if length >= scale:
+            return scale * scale / 6.0, 0.0
+        x = 1.0 - (length / scale) ** 2
+        return scale * scale / 6.0 * (1.0 - x * x * x), x * x
+    return 0.5 * length * length, 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def place_frames(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
+    """Write rotation R[1 + f] and origin p[1 + f] of the frames of a component; the joint's axis is R[1 + f, :, 2]."""
+    for k in range(count):
+        f, o = first + k, k + 1
+        i = up[f]
+        angle = ratio[f] * Q[t, column[f]] + offset[f]
+        if hinge[f]:
+            c, s = np.cos(angle), np.sin(angle)
+        else:
+            c, s = 1.0, 0.0
+        for r in range(3):
+            x, y, z = R[i, r, 0], R[i, r, 1], R[i, r, 2]
+            at = p[i, r] + x * p_up[f, 0] + y * p_up[f, 1] + z * p_up[f, 2]
+            a = x * R_up[f, 0, 0] + y * R_up[f, 1, 0] + z * R_up[f, 2, 0]
+            b = x * R_up[f, 0, 1] + y * R_up[f, 1, 1] + z * R_up[f, 2, 1]
+            e = x * R_up[f, 0, 2] + y * R_up[f, 1, 2] + z * R_up[f, 2, 2]
+            R[o, r, 0] = c * a + s * b
+            R[o, r, 1] = c * b - s * a
+            R[o, r, 2] = e
+            p[o, r] = at if hinge[f] else at + e * angle
+
+
+@njit(cache=True, error_model="numpy")
+def place_sites(first, last, slot, R_site, p_site, R, p, S, P):
+    """Write world rotation S and origin P of a component's sites (indices as in the layout)."""
+    for u in range(first, last):
+        i = slot[u]
+        for r in range(3):
+            x, y, z = R[i, r, 0], R[i, r, 1], R[i, r, 2]
+            P[u, r] = p[i, r] + x * p_site[u, 0] + y * p_site[u, 1] + z * p_site[u, 2]
+            for c in range(3):
+                S[u, r, c] = x * R_site[u, 0, c] + y * R_site[u, 1, c] + z * R_site[u, 2, c]
+
+
+@njit(cache=True, error_model="numpy")
+def residual(mode, to, frm, axes, target, t, m, S, P, r, d):
+    """Write the residual r of a vector row and the vector d between its sites, in the component's axes; its length.
+
+    In a site's axes the residual is R^T d - target; turned out of them it is d - R target with the derivative
+    dd - w x d (plus R times a turn of the residual, which leaves its length alone). A distance's residual lies along d,
+    and a floor's is what is below it, along z.
+    """
+    for i in range(3):
+        d[i] = P[to, i] - P[frm, i] if frm >= 0 else P[to, i]
+    u, v, w = target[t, m, 0], target[t, m, 1], target[t, m, 2]
+    if mode == DISTANCE:
+        long = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+        scale = (long - u) / max(long, 1e-12)
+        for i in range(3):
+            r[i] = scale * d[i]
+        return abs(long - u)
+    if mode == FLOOR:
+        r[0], r[1], r[2] = 0.0, 0.0, min(0.0, d[2] - w)
+        return -r[2]
+    if axes >= 0:
+        for i in range(3):
+            r[i] = d[i] - (S[axes, i, 0] * u + S[axes, i, 1] * v + S[axes, i, 2] * w)
+    else:
+        r[0], r[1], r[2] = d[0] - u, d[1] - v, d[2] - w
+    return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+
+
+@njit(cache=True, error_model="numpy")
+def columns(first, last, lever_slot, lever_var, lever_ratio, lever_kind, to, frm, R, p, P, d, J, C):
+    """Add each lever's column to J (n 3), the row's Jacobian by its unknowns, and write it to C (lever 3)."""
+    for e in range(first, last):
+        o, v, f, kind = lever_slot[e], lever_var[e], lever_ratio[e], lever_kind[e]
+        a, b, c = R[o, 0, 2], R[o, 1, 2], R[o, 2, 2]
+        if kind == 0:
+            x, y, z = P[to, 0] - p[o, 0], P[to, 1] - p[o, 1], P[to, 2] - p[o, 2]
+        elif kind == 1:
+            x, y, z = P[frm, 0] - p[o, 0], P[frm, 1] - p[o, 1], P[frm, 2] - p[o, 2]
+        else:
+            x, y, z = d[0], d[1], d[2]
+        k = e - first
+        if kind == 3:
+            C[k, 0], C[k, 1], C[k, 2] = f * a, f * b, f * c
+        else:
+            C[k, 0], C[k, 1], C[k, 2] = f * (b * z - c * y), f * (c * x - a * z), f * (a * y - b * x)
+        J[v, 0] += C[k, 0]
+        J[v, 1] += C[k, 1]
+        J[v, 2] += C[k, 2]
+
+
+@njit(cache=True, error_model="numpy")
+def base_columns(kind, x, y, z, J):
+    """Write the base's six columns: turning moves the row by e_k x (x, y, z), shifting moves a point."""
+    for k in range(6):
+        J[k, 0], J[k, 1], J[k, 2] = 0.0, 0.0, 0.0
+    J[0, 1], J[0, 2] = -z, y
+    J[1, 0], J[1, 2] = z, -x
+    J[2, 0], J[2, 1] = -y, x
+    if kind == 1:
+        for k in range(3):
+            J[3 + k, k] = 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def along(first, last, d, floor, J):
+    """Keep of every column what is along d (a distance) or along z (a floor)."""
+    x, y, z = d[0], d[1], d[2]
+    if floor:
+        x, y, z = 0.0, 0.0, 1.0
+    long = max(1e-12, np.sqrt(x * x + y * y + z * z))
+    x, y, z = x / long, y / long, z / long
+    for i in range(last - first):
+        part = J[i, 0] * x + J[i, 1] * y + J[i, 2] * z
+        J[i, 0], J[i, 1], J[i, 2] = part * x, part * y, part * z
+
+
+@njit(cache=True, error_model="numpy")
+def accumulate(weight, first, last, own, J, r, k, n, wide, G, A):
+    """Add weight J^T r to row k of G and weight J^T J to frame k's block of the band."""
+    for i in range(last - first):
+        c = own[first + i]
+        x, y, z = weight * J[i, 0], weight * J[i, 1], weight * J[i, 2]
+        G[k, c] += x * r[0] + y * r[1] + z * r[2]
+        row, shift = k * n + c, wide - c
+        for h in range(i + 1):
+            A[row, shift + own[first + h]] += x * J[h, 0] + y * J[h, 1] + z * J[h, 2]
+
+
+@njit(cache=True, error_model="numpy")
+def bend(weight, first, last, rowvar0, lever_slot, lever_var, lever_ratio, lever_kind, own, R, C, r, B):
+    """Add the second-order term weight r . d2p / dq_i dq_j to B (n n, lower): r . (a_i x J_j), i at or above j."""
+    for e in range(first, last):
+        if lever_kind[e] == 3:
+            continue
+        o, f = lever_slot[e], weight * lever_ratio[e]
+        a, b, c = R[o, 0, 2], R[o, 1, 2], R[o, 2, 2]
+        x, y, z = f * (r[1] * c - r[2] * b), f * (r[2] * a - r[0] * c), f * (r[0] * b - r[1] * a)
+        v = own[rowvar0 + lever_var[e]]
+        for k in range(e, last):
+            u = own[rowvar0 + lever_var[k]]
+            add = C[k - first, 0] * x + C[k - first, 1] * y + C[k - first, 2] * z
+            if u == v and k != e:
+                add *= 2.0
+            if u >= v:
+                B[u, v] += add
+            else:
+                B[v, u] += add
+
+
+@njit(cache=True, error_model="numpy")
+def add_where_positive(k, n, wide, A, B, F):
+    """Add B to frame k's block where the sum stays positive definite with the least damping; F is scratch (n n)."""
+    for r in range(n):
+        for c in range(r + 1):
+            F[r, c] = A[k * n + r, wide - r + c] + B[r, c]
+        F[r, r] -= 1e-3 * A[k * n + r, wide]
+    for c in range(n):
+        x = F[c, c]
+        for i in range(c):
+            x -= F[c, i] * F[c, i]
+        if not x > 0.0:
+            return
+        F[c, c] = np.sqrt(x)
+        for r in range(c + 1, n):
+            y = F[r, c]
+            for i in range(c):
+                y -= F[r, i] * F[c, i]
+            F[r, c] = y / F[c, c]
+    for r in range(n):
+        for c in range(r + 1):
+            A[k * n + r, wide - r + c] += B[r, c]
+
+
+@njit(cache=True, error_model="numpy")
+def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
+    """Cost of the targets and the posture of frames [lo, hi) of component c; fills cost (frame - lo) and `left`.
+
+    With `wanted` also fills gradient G (frame - lo, n) and the frames' blocks of the band A, which are cleared here.
+    """
+    n, base = L.var_at[c + 1] - L.var_at[c], L.base[c]
+    wide = A.shape[1] - 1
+    frame0, frames = L.frame_at[c], L.frame_at[c + 1] - L.frame_at[c]
+    R, p, S, P, J, C, r, d = s.R, s.p, s.S, s.P, s.J, s.C, s.r, s.d
+    newton = newton and L.newton[c]
+    if not L.rooted[c]:
+        for i in range(3):
+            p[0, i] = 0.0
+            for j in range(3):
+                R[0, i, j] = 1.0 if i == j else 0.0
+    if wanted:
+        G[: hi - lo, :n] = 0.0
+        A[: (hi - lo) * n] = 0.0
+    for t in range(lo, hi):
+        k = t - lo
+        if L.rooted[c]:
+            for i in range(3):
+                p[0, i] = pb[t, i]
+                for j in range(3):
+                    R[0, i, j] = Rb[t, i, j]
+        place_frames(frame0, frames, L.up, L.hinge, L.R_up, L.p_up, L.column, L.ratio, L.offset, Q, t, R, p)
+        place_sites(L.site_at[c], L.site_at[c + 1], L.site_slot, L.R_site, L.p_site, R, p, S, P)
+        total, bent = 0.0, False
+        for m in range(L.row_at[c], L.row_at[c + 1]):
+            weight = D.weight[t, m]
+            if weight <= 0.0:
+                continue
+            to, frm, axes, mode = L.to_site[m], L.from_site[m], L.axes_site[m], D.mode[m]
+            length = residual(mode, to, frm, axes, D.target, t, m, S, P, r, d)
+            left[t, L.row[m]] = length
+            worth, share = robust(length, D.loss[m], D.scale[m])
+            total += weight * worth
+            if not wanted or share == 0.0 or (mode == FLOOR and length == 0.0):
+                continue
+            first, last = L.rowvar_at[m], L.rowvar_at[m + 1]
+            for i in range(last - first):
+                J[i, 0], J[i, 1], J[i, 2] = 0.0, 0.0, 0.0
+            if L.base_kind[m] == 1:
+                base_columns(1, P[to, 0] - p[0, 0], P[to, 1] - p[0, 1], P[to, 2] - p[0, 2], J)
+            elif L.base_kind[m] == 2:
+                base_columns(2, d[0], d[1], d[2], J)
+            e0, e1 = L.lever_at[m], L.lever_at[m + 1]
+            columns(e0, e1, L.lever_slot, L.lever_var, L.lever_ratio, L.lever_kind, to, frm, R, p, P, d, J, C)
+            if mode != VECTOR:
+                along(first, last, d, mode == FLOOR, J)
+            accumulate(share * weight, first, last, L.rowvar, J, r, k, n, wide, G, A)
+            if newton and L.simple[m] and mode == VECTOR:
+                if not bent:
+                    s.B[:n, :n] = 0.0
+                    bent = True
+                bend(
+                    share * weight, e0, e1, first, L.lever_slot, L.lever_var, L.lever_ratio, L.lever_kind,
+                    L.rowvar, R, C, r, s.B,
+                )  # fmt: skip
+        for m in range(L.turn_at[c], L.turn_at[c + 1]):
+            weight = D.turn_weight[t, m]
+            if weight <= 0.0:
+                continue
+            site = L.turn_site[m]
+            for i in range(3):
+                for j in range(3):
+                    x = 0.0
+                    for h in range(3):
+                        x += S[site, i, h] * D.turn[t, m, j, h]
+                    s.work[0, i, j] = x
+            log_of(s.work[0], s.quat, r)
+            length = np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+            left[t, len(L.row) + L.turn[m]] = length
+            worth, share = robust(length, D.turn_loss[m], D.turn_scale[m])
+            total += weight * worth
+            if not wanted or share == 0.0:
+                continue
+            first, last = L.turnvar_at[m], L.turnvar_at[m + 1]
+            for i in range(last - first):
+                for j in range(3):
+                    J[i, j] = 1.0 if base > 0 and i == j else 0.0
+            for e in range(L.turn_lever_at[m], L.turn_lever_at[m + 1]):
+                o, f = L.turn_lever_slot[e], L.turn_lever_ratio[e]
+                for j in range(3):
+                    J[L.turn_lever_var[e], j] += f * R[o, j, 2]
+            accumulate(share * weight, first, last, L.turnvar, J, r, k, n, wide, G, A)
+        for v in range(base, n):
+            i = L.var_at[c] + v
+            weight = D.posture_weight[i]
+            if weight > 0.0:
+                off = Q[t, L.var_column[i]] - D.posture[t, i]
+                total += 0.5 * weight * off * off
+                if wanted:
+                    G[k, v] += weight * off
+                    A[k * n + v, wide] += weight
+        cost[k] = total
+        if bent:
+            add_where_positive(k, n, wide, A, s.B, s.F)
