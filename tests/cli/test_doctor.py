@@ -93,8 +93,8 @@ def test_verdict_follows_the_rows(monkeypatch):
 
 def test_robots_lists_and_shows():
     listed = robots()["robots"]
-    assert listed
-    name = listed[0]["name"]
+    name = "g1_dex3"  # comes with the setup; others may need `make robots`
+    assert name in [row["name"] for row in listed]
     shown = robots(inputs=(name,))
     assert shown["name"] == name
     assert len(shown["joints"]) == sum(shown["groups"].values())

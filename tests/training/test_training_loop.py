@@ -203,43 +203,21 @@ def test_trainconfig_refuses_contradictions():
 
 
 @pytest.mark.slow
-def test_script_under_plain_python(tmp_path):
-    cache = toy_cache(tmp_path / "cache")
-    words = [
-        f"caches=[{cache.path}]",
-        f"out={tmp_path / 'run'}",
-        "model.preset=micro",
-        "train.steps=3",
-        "train.warmup=1",
-    ]
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "pretrain.py", *words], capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout)["steps"] == 3
-    assert Policy.load(tmp_path / "run").embodiments == ["toy"]
-    wrong = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "pretrain.py", *words, "train.stpes=3"], capture_output=True, text=True
-    )
-    assert wrong.returncode == 2
-    assert "did you mean 'steps'" in wrong.stderr
-
-
-@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     """torchrun with two CPU processes sees the same batches as one process: the same losses and weights."""
     cache = toy_cache(tmp_path / "cache")
     one = pretrain(MODEL, FAST, [cache.path], tmp_path / "one")
-    sizes = json.dumps({k: v for k, v in vars(MODEL).items() if k not in ("preset",)})
-    job = tmp_path / "job.yaml"
-    job.write_text(
-        f"caches: [{cache.path}]\nout: {tmp_path / 'two'}\nmodel: {sizes[:-1]}, preset: micro}}\n"
-        "train: {steps: 20, batch_size: 8, draws: 2, warmup: 5, tensorboard: false, shift_px: 1, log_every: 5}\n"
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "from pathlib import Path\n"
+        "from vidpretrain.model import ModelConfig\n"
+        "from vidpretrain.training import TrainConfig, pretrain\n"
+        f"model, train = ModelConfig(**{vars(MODEL)!r}), TrainConfig(**{vars(FAST)!r})\n"
+        f"pretrain(model, train, [Path({str(cache.path)!r})], Path({str(tmp_path / 'two')!r}))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, ROOT / "scripts" / "pretrain.py", "--config", job], env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([*command, driver], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     two = json.loads((tmp_path / "two" / "train.json").read_text())
     assert two["processes"] == 2

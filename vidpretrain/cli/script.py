@@ -8,7 +8,6 @@ Every process does the verb's work (training shares it out); the first one write
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 from collections.abc import Sequence
 
@@ -25,8 +24,6 @@ def main(verb: str, words: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", help=f"KEY=VALUE overrides, and {VERBS[verb].inputs}")
     asked = parser.parse_intermixed_args(words)
     told = [asked.config, *asked.words] if asked.config else asked.words
-    with contextlib.ExitStack() as stack:
-        if int(os.environ.get("RANK", "0")) != 0:
-            silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-            stack.enter_context(contextlib.redirect_stdout(silence))
-        return run_verb(verb, told, as_json=asked.json, debug=asked.debug)
+    if int(os.environ.get("RANK", "0")) != 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # below Python, where --json writes
+    return run_verb(verb, told, as_json=asked.json, debug=asked.debug)

@@ -118,6 +118,7 @@ def _solve(robot: Robot, side: str, start: np.ndarray, palm: np.ndarray, rate_hz
             OrientationTerm(site=site, q_world_target=palm[:, :4], weight=np.full(t, 1 / 0.03**2)),
         ),
         posture=PostureTerm(q_ref=start, weight=np.full(j, 1 / 4.0**2)),
+        velocity_weight=np.full(j, 1 / 5.0**2),  # a redundant arm rests when its palm does
         acceleration_weight=np.full(j, 1 / 60.0**2),
         max_speed=np.array(robot.max_speed),
         active_joints=active,
