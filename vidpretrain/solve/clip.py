@@ -16,7 +16,7 @@ from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
 from vidpretrain.solve.speed import slowed
 from vidpretrain.tree import Tree
 
-_START_ITERATIONS, _SWEEP_ITERATIONS = 60, 4
+_START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
 _SPEED_ROUNDS, _SPEED_ITERATIONS = 12, 3
 _RANDOM_STARTS = 6
 _CONTACT_ROUNDS, _CONTACT_ITERATIONS, _CONTACT_STIFFNESS = 24, 4, 100.0
@@ -136,12 +136,32 @@ def _solve_free(work: Work, problem: Problem, candidates: np.ndarray | None) -> 
     done, tie = 0, np.maximum(D.velocity, 1e-9)
     for c in np.flatnonzero(np.diff(L.var_at)):
         if candidates is not None:
-            k, one = descend.richest_frame(L, D, c), descend.single(L.var_at[c + 1] - L.var_at[c])
-            descend.first_pass(L, D, c, k, candidates, st, _START_ITERATIONS, _SWEEP_ITERATIONS, True, tie, s, one)
+            _carry(work, problem, candidates, int(c), tie)
         st.damping[:] = descend.FIRST_DAMPING
         args = (L, D, c, 0, problem.frames, st, problem.max_iterations, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
     return done
+
+
+def _carry(work: Work, problem: Problem, candidates: np.ndarray, c: int, tie: np.ndarray) -> None:
+    """Start a component on every frame. One that turns a hand falls into other basins frame by frame than in strides:
+    both are tried for a few iterations, and the cheaper one stays."""
+    L, D, st, s = work.L, work.D, work.st, work.scratch
+    k, one = descend.richest_frame(L, D, c), descend.single(L.var_at[c + 1] - L.var_at[c])
+    begin = (L, D, c, k, candidates, st, _START_ITERATIONS, _SWEEP_ITERATIONS, True, tie, s, one)
+    small = L.base[c] == 0 and L.var_at[c + 1] - L.var_at[c] <= descend.LARGE
+    if L.newton[c] or not small:
+        descend.first_pass(*begin)
+        return
+    columns = L.var_column[L.var_at[c] : L.var_at[c + 1]]
+    found: list[tuple[float, np.ndarray]] = []
+    for stride in (1, descend.STRIDE):
+        one.stride[1] = stride
+        descend.first_pass(*begin)
+        st.damping[:] = descend.FIRST_DAMPING
+        cost = descend.descend(L, D, c, 0, problem.frames, st, _TRIAL_ITERATIONS, problem.tolerance, True, s)[1]
+        found.append((cost, st.Q[:, columns].copy()))
+    st.Q[:, columns] = min(found, key=lambda pair: pair[0])[1]
 
 
 def _hold_speed(work: Work, problem: Problem, c: int) -> int:

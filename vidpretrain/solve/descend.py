@@ -286,7 +286,7 @@ def sweep(L, D, c, first, last, stride, st, iterations, newton, tie, s, one):
 def first_pass(L, D, c, k, candidates, st, start_iterations, sweep_iterations, newton, tie, s, one):
     """Settle candidates (i j) on frame k, carry the cheapest to frames nearby, and the best of them to both ends.
 
-    Fingers, components without orientations, take strides and are interpolated between.
+    Small components are carried in strides of `one.stride[1]` frames and interpolated between.
     """
     n, frames = L.var_at[c + 1] - L.var_at[c], len(st.Q)
     first = L.var_at[c] + L.base[c]
@@ -320,8 +320,7 @@ def first_pass(L, D, c, k, candidates, st, start_iterations, sweep_iterations, n
             if total < least:
                 best, least = i, total
     put(st, k, columns, found[best], R[best], p[best], L.base[c])
-    skip = n <= LARGE and L.base[c] == 0 and L.newton[c]  # an arm that turns a hand would fall into other basins
-    stride = one.stride[1] if skip else one.stride[0]
+    stride = one.stride[1] if n <= LARGE and L.base[c] == 0 else one.stride[0]
     for side in range(2):
         last = frames - 1 if side == 0 else frames - frames
         way = stride if side == 0 else -stride
