@@ -1,6 +1,11 @@
 """Worker processes: every item gets a result, whatever a worker does."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +37,36 @@ def test_exceptions_and_dead_workers_become_rejects_and_the_rest_is_done():
 def test_a_full_disk_stops_the_batch():
     with pytest.raises(DiskFull):
         dict(map_items(work, [1, "full"], workers=1))
+
+
+def sleep_long(folder):
+    with open(os.path.join(folder, str(os.getpid())), "w"):
+        time.sleep(120)
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    here = os.path.dirname(__file__)
+    program = (
+        f"import sys; sys.path.insert(0, {here!r})\n"
+        "from test_pipeline_workers import sleep_long\n"
+        "from vidpretrain.pipeline.workers import map_items\n"
+        f"if __name__ == '__main__': list(map_items(sleep_long, [{str(tmp_path)!r}], 1))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "program.py")])
+    deadline = time.monotonic() + 60
+    while not (workers := [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()]):
+        assert time.monotonic() < deadline, "no worker began"
+        time.sleep(0.1)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while alive(workers[0]):
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.1)

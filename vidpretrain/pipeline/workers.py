@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -26,11 +28,19 @@ def worker_count(configured: int = 0) -> int:
     return configured if configured > 0 else max(1, len(os.sched_getaffinity(0)))
 
 
-def _quiet() -> None:
+def _begin(parent: int) -> None:
+    """Settings of a worker process; it ends when its parent does, even one that was killed."""
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one thread a process: processes are the parallelism here
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _guard(function: Callable[[Any], Any], item: Any) -> Any:
@@ -64,7 +74,9 @@ def map_items(function: Callable[[Item], Any], items: Sequence[Item], workers: i
 def _pool(function: Callable, pairs: Iterable[tuple[int, Any]], count: int) -> Iterator[tuple[int, Any]]:
     pairs = list(pairs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=count, mp_context=context, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(
+        max_workers=count, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+    ) as pool:
         waiting: dict[Future, int] = {pool.submit(_guard, function, item): index for index, item in pairs}
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
