@@ -228,9 +228,8 @@ class VidPolicy(PreTrainedModel):
         """
         memory = self.encode(images, state, state_known, history, history_known, embodiment, fov)
         draws = time.shape[1]
-        memory = [(key.repeat_interleave(draws, 0), value.repeat_interleave(draws, 0)) for key, value in memory]
+        memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
         x, target = flow.interpolate(action[:, None], noise, time)
-        mask, who = slot_mask.repeat_interleave(draws, 0), embodiment.repeat_interleave(draws, 0)
         predicted = self.velocity(memory, x.flatten(0, 1), time.flatten(), mask, who)
         weights = weight.repeat_interleave(draws, 0)
         scale = flow.precondition(time.flatten())[1][:, None, None]
@@ -257,7 +256,14 @@ class VidPolicy(PreTrainedModel):
         """Normalised relative chunks (B K H S) from noise (B K H S): pictures are encoded once for all draws."""
         memory = self.encode(images, state, state_known, history, history_known, embodiment, fov)
         draws = noise.shape[1]
-        memory = [(key.repeat_interleave(draws, 0), value.repeat_interleave(draws, 0)) for key, value in memory]
-        mask, who = slot_mask.repeat_interleave(draws, 0), embodiment.repeat_interleave(draws, 0)
+        memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
         flat = flow.euler(lambda x, time: self.velocity(memory, x, time, mask, who), noise.flatten(0, 1), steps)
         return flat.unflatten(0, (-1, draws))
+
+
+def _for_draws(
+    memory: list[tuple[Tensor, Tensor]], slot_mask: Tensor, embodiment: Tensor, draws: int
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """Encoding, slots and embodiment of every row, once for each of its draws: B becomes B K."""
+    memory = [(key.repeat_interleave(draws, 0), value.repeat_interleave(draws, 0)) for key, value in memory]
+    return memory, slot_mask.repeat_interleave(draws, 0), embodiment.repeat_interleave(draws, 0)

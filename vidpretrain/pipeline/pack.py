@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from vidpretrain import timebase, video
 from vidpretrain.actions import ActionConfig, spec_for, trajectory
 from vidpretrain.config import digest, plain
 from vidpretrain.dataset import DatasetConfig, DatasetWriter
+from vidpretrain.dataset.files import write_json
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.clips import ClipOutcome, Segment, SourceOutcome
 from vidpretrain.pipeline.provenance import code_version
@@ -166,7 +166,4 @@ def _remember(note: Path, key: str, packed: Packed) -> None:
         "rejects": {k: [str(r.reason), r.detail] for k, r in packed.rejects.items()},
         "rows": packed.rows,
     }
-    aside = note.with_name(f"{note.name}.tmp")
-    note.parent.mkdir(parents=True, exist_ok=True)
-    aside.write_text(json.dumps(data, indent=1))
-    os.replace(aside, note)
+    write_json(note, data)
