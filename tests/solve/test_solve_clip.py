@@ -20,8 +20,8 @@ from vidpretrain.solve import (
     Problem,
     Start,
     VectorTerm,
-    clip,
     solve_clip,
+    state,
 )
 from vidpretrain.tree import Tree
 
@@ -347,9 +347,9 @@ def test_a_hand_falls_apart_into_fingers_and_costs_the_same():
     truth = motion(tree, 20, 3)
     terms = targets(tree, truth)
     local = (*terms[:3], terms[3])  # the finger is measured in the wrist's axes, the knob in the world's
-    work, _ = clip.begin(tree, problem(tree, local, 20), Start(joint_pos=np.zeros(10)))
+    work, _ = state.begin(tree, problem(tree, local, 20), Start(joint_pos=np.zeros(10)))
     assert sorted(np.diff(work.L.var_at)) == [1, 1, 7]  # the knob's slide, the finger, the arm
-    whole, _ = clip.begin(tree, problem(tree, terms, 20), Start(joint_pos=np.zeros(10)))
+    whole, _ = state.begin(tree, problem(tree, terms, 20), Start(joint_pos=np.zeros(10)))
     assert sorted(np.diff(whole.L.var_at)) == [1, 8]  # the knob in the world's axes turns with the arm
 
 

@@ -14,7 +14,7 @@ from test_collision_model import fingers
 
 from vidpretrain.collision import distances
 from vidpretrain.kinematics import site_poses
-from vidpretrain.solve import PointTerm, PostureTerm, Problem, Start, clip, contact, descend, solve_clip
+from vidpretrain.solve import PointTerm, PostureTerm, Problem, Start, contact, descend, solve_clip, state
 
 RATE = 30.0
 
@@ -74,7 +74,7 @@ def test_gradient_of_contacts_equals_finite_differences():
     _, model, tree = fingers()
     frames, random = 5, np.random.default_rng(0)
     asked = dataclasses.replace(clasping(tree, frames), self_collision=model)
-    work, _ = clip.begin(tree, asked, Start(joint_pos=random.uniform(-0.6, 0.6, size=(frames, 4))))
+    work, _ = state.begin(tree, asked, Start(joint_pos=random.uniform(-0.6, 0.6, size=(frames, 4))))
     found = contact.Collisions(model, tree, work.L, 0.03, 1e5, frames)
     contacts, _ = found.find(work.st.Q, np.ones(frames, dtype=bool))
     assert len(contacts.push) >= 3

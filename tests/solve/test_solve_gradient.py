@@ -10,7 +10,7 @@ from test_solve_clip import arm, motion, problem, targets
 
 from vidpretrain import geometry
 from vidpretrain.kinematics import site_poses
-from vidpretrain.solve import DistanceTerm, FloorTerm, PostureTerm, Start, clip, descend
+from vidpretrain.solve import DistanceTerm, FloorTerm, PostureTerm, Start, descend, speed, state
 from vidpretrain.solve.speed import slowed
 
 
@@ -48,11 +48,11 @@ def test_gradient_equals_finite_differences(huber, loss, free_base):
     Q = tree.with_mimic(np.clip(Q, tree.bounds()[0] + 0.01, tree.bounds()[1] - 0.01))
     base_q = geometry.quat_exp(np.cumsum(0.6 * random.normal(size=(frames, 3)), axis=0))
     start = Start(joint_pos=Q, T_world_base=geometry.pose(base_q, random.normal(size=(frames, 3))))
-    work, _ = clip.begin(tree, asked, start)
+    work, _ = state.begin(tree, asked, start)
     stiff = np.where(np.isfinite(work.D.step), 50.0, 0.0)
     work.st.stiffness[:] = stiff
     work.st.multiplier[:] = random.uniform(0, 3, size=work.st.multiplier.shape) * (stiff > 0)
-    assert max(descend.excess(work.L, work.D, c, work.st) for c in range(len(work.L.base))) > 0
+    assert max(speed.excess(work.L, work.D, c, work.st) for c in range(len(work.L.base))) > 0
     for c in np.flatnonzero(np.diff(work.L.var_at)):
         for lo, hi in ((0, frames), (1, 4), (2, 3)):
             check_gradient(work, int(c), lo, hi)

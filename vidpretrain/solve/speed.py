@@ -1,11 +1,47 @@
-"""The exact projection onto a speed limit."""
+"""Speed limits: an augmented Lagrangian round by round, then the exact projection (numba, cached on disk)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-_ROUNDING = 1e-9
+from vidpretrain.solve import descend
+from vidpretrain.solve.problem import Problem
+from vidpretrain.solve.state import Work
+
+_ROUNDS, _ITERATIONS, _ROUNDING = 12, 3, 1e-9
+
+
+def _hold_speed(work: Work, problem: Problem, c: int) -> int:
+    """Rounds of multipliers until a component is nowhere too fast; the iterations they took."""
+    L, D, st, s = work.L, work.D, work.st, work.scratch
+    done, stiff, settled = 0, np.zeros(len(L.var_column)), st.settled[c].copy()
+    curvature(L, D, c, st, s, stiff)
+    for _ in range(_ROUNDS):
+        tighten(L, D, c, st, stiff)
+        st.damping[:] = descend.FIRST_DAMPING
+        done += descend.descend(L, D, c, 0, problem.frames, st, _ITERATIONS, problem.tolerance, False, s)[0]
+        if excess(L, D, c, st) <= 0.0:
+            break
+    st.settled[c] |= settled
+    return done
+
+
+def respect_speed(work: Work, problem: Problem) -> int:
+    """A few rounds of multipliers, then the exact projection."""
+    L, st, iterations = work.L, work.st, 0
+    for c in np.flatnonzero(np.diff(L.var_at)):
+        if excess(L, work.D, c, st) > 0.0:
+            iterations += _hold_speed(work, problem, int(c))
+    slow(work)
+    return iterations
+
+
+def slow(work: Work) -> None:
+    """The exact projection onto the speed limits."""
+    joints = work.L.var_column >= 0
+    columns = work.L.var_column[joints]
+    work.st.Q[:, columns] = slowed(work.st.Q[:, columns], work.D.step[joints])
 
 
 def slowed(path: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -40,3 +76,44 @@ def slow_down(path, step):
             above[t] = max(above[t], above[t + 1] - step[v])
         for t in range(frames):
             path[t, v] = min(max(0.5 * (below[t] + above[t]), low), high)
+
+
+@njit(cache=True, error_model="numpy")
+def excess(L, D, c, st):
+    """How far a component's largest change from frame to frame is beyond its limit; negative inside it."""
+    out = -np.inf
+    for i in range(L.var_at[c] + L.base[c], L.var_at[c + 1]):
+        j = L.var_column[i]
+        for t in range(len(st.Q) - 1):
+            out = max(out, abs(st.Q[t + 1, j] - st.Q[t, j]) - D.step[i])
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def curvature(L, D, c, st, s, out):
+    """Write the mean diagonal of a component's matrix to out (v), without the speed limits."""
+    n, frames = L.var_at[c + 1] - L.var_at[c], len(st.Q)
+    zero, yes, no = frames - frames, n > 0, n < 0
+    G, cost = np.empty((frames, n)), np.empty(frames)
+    A = np.empty((frames * n, descend.width(L, D, c, frames) + 1))
+    descend.component_pass(L, D, c, zero, frames, st.Q, st.Rb, st.pb, st, yes, no, G, A, cost, s)
+    for v in range(n):
+        mean = 1e-9
+        for t in range(frames):
+            mean += A[t * n + v, A.shape[1] - 1] / frames
+        out[L.var_at[c] + v] = mean
+
+
+@njit(cache=True, error_model="numpy")
+def tighten(L, D, c, st, stiff):
+    """The next multipliers of the speed limits; `stiff` (v) is for unknowns that are beyond theirs at first."""
+    for i in range(L.var_at[c] + L.base[c], L.var_at[c + 1]):
+        j, over = L.var_column[i], False
+        for t in range(len(st.Q) - 1):
+            over = over or abs(st.Q[t + 1, j] - st.Q[t, j]) > D.aim[i]
+        if over and st.stiffness[i] == 0.0:
+            st.stiffness[i] = stiff[i]
+        if st.stiffness[i] > 0.0:
+            for t in range(len(st.Q) - 1):
+                beyond = abs(st.Q[t + 1, j] - st.Q[t, j]) - D.aim[i]
+                st.multiplier[t, i] = max(0.0, st.multiplier[t, i] + st.stiffness[i] * beyond)

@@ -1,0 +1,66 @@
+"""From starts to a motion: candidates compete on one frame, the best is carried to all others, then all are solved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidpretrain.solve import descend, single
+from vidpretrain.solve.problem import Problem, Start
+from vidpretrain.solve.state import Work
+
+_START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
+_RANDOM_STARTS = 6
+
+
+def candidates(work: Work, start: Start) -> np.ndarray:
+    """The start, the caller's others, and a few postures between the start and random ones (always the same)."""
+    L, D, first = work.L, work.D, work.st.Q[0]
+    joints = L.var_column >= 0
+    columns, lower, upper = L.var_column[joints], D.lower[joints], D.upper[joints]
+    order = np.argsort(columns)
+    columns, lower, upper = columns[order], lower[order], upper[order]
+    others = np.asarray(start.others, dtype=float).reshape(-1, start.others.shape[-1] or 1)
+    rows = [first, *(row for row in others if len(row) == len(first))]
+    random = np.random.default_rng(0)
+    for _ in range(_RANDOM_STARTS):
+        drawn = random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi))
+        row = first.copy()
+        row[columns] = first[columns] + 0.5 * (drawn - first[columns])
+        rows.append(row)
+    out = np.tile(first, (len(rows), 1))
+    out[:, columns] = np.clip(np.stack(rows)[:, columns], lower, upper)
+    return out
+
+
+def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
+    """Component after component, without limits of speed; the most iterations that one took."""
+    L, D, st, s = work.L, work.D, work.st, work.scratch
+    done, tie = 0, np.maximum(D.velocity, 1e-9)
+    for c in np.flatnonzero(np.diff(L.var_at)):
+        if starts is not None:
+            _carry(work, problem, starts, int(c), tie)
+        st.damping[:] = descend.FIRST_DAMPING
+        args = (L, D, c, 0, problem.frames, st, problem.max_iterations, problem.tolerance, True, s)
+        done = max(done, descend.descend(*args)[0])
+    return done
+
+
+def _carry(work: Work, problem: Problem, starts: np.ndarray, c: int, tie: np.ndarray) -> None:
+    """Start a component on every frame. One that turns a hand falls into other basins frame by frame than in strides:
+    both are tried for a few iterations, and the cheaper one stays."""
+    L, D, st, s = work.L, work.D, work.st, work.scratch
+    k, one = single.richest_frame(L, D, c), single.single(L.var_at[c + 1] - L.var_at[c])
+    begin = (L, D, c, k, starts, st, _START_ITERATIONS, _SWEEP_ITERATIONS, True, tie, s, one)
+    small = L.base[c] == 0 and L.var_at[c + 1] - L.var_at[c] <= single.LARGE
+    if L.newton[c] or not small:
+        single.first_pass(*begin)
+        return
+    columns = L.var_column[L.var_at[c] : L.var_at[c + 1]]
+    found: list[tuple[float, np.ndarray]] = []
+    for stride in (1, single.STRIDE):
+        one.stride[1] = stride
+        single.first_pass(*begin)
+        st.damping[:] = descend.FIRST_DAMPING
+        cost = descend.descend(L, D, c, 0, problem.frames, st, _TRIAL_ITERATIONS, problem.tolerance, True, s)[1]
+        found.append((cost, st.Q[:, columns].copy()))
+    st.Q[:, columns] = min(found, key=lambda pair: pair[0])[1]
