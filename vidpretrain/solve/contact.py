@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.collision import CollisionModel
-from vidpretrain.collision.near import capsule_arrays, linearise
+from vidpretrain.collision.linear import linearise
+from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve.layout import Layout
 from vidpretrain.tree import Tree
