@@ -76,7 +76,7 @@ def test_gradient_of_contacts_equals_finite_differences():
     asked = dataclasses.replace(clasping(tree, frames), self_collision=model)
     work, _ = state.begin(tree, asked, Start(joint_pos=random.uniform(-0.6, 0.6, size=(frames, 4))))
     found = contact.Collisions(model, tree, work.L, 0.03, 1e5, frames)
-    contacts, _ = found.find(work.st.Q, np.ones(frames, dtype=bool))
+    contacts = found.find(work.st.Q, np.ones(frames, dtype=bool))
     assert len(contacts.push) >= 3
     st = work.st._replace(contacts=contacts._replace(push=random.uniform(10, 100, size=len(contacts.push))))
     for c in range(len(work.L.base)):

@@ -19,6 +19,7 @@ from vidpretrain.tree import Tree
 
 NEAR_M, CLEAR_M = 0.008, 0.003
 _SAMPLES, _ALWAYS = 1500, 0.4
+_FEW, _FEW_JOINTS = 150, 3
 _RING = 24
 _SPHERE, _CAPSULE, _CYLINDER, _BOX, _ELLIPSOID, _MESH = (
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{n}")) for n in ("SPHERE", "CAPSULE", "CYLINDER", "BOX", "ELLIPSOID", "MESH")
@@ -73,16 +74,14 @@ def _build(spec, base: str, home: np.ndarray | None) -> CollisionModel:
         radius_m=np.array([shapes[k][3] for k in kept]),
         pairs=np.zeros((0, 2), dtype=np.int64),
     )
-    return _with_pairs(out, tree, home)
+    return _with_pairs(out, tree, home, model)
 
 
 def _shapes(model) -> list[tuple[str, np.ndarray, np.ndarray, float]]:
     """(body, start, end, radius) of every capsule, in the bodies' frames."""
     out, of_mesh = [], {}
     for b in range(1, model.nbody):
-        geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid == b)]
-        solid = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms
-        for g in solid:
+        for g in _solid(model, b):
             R = np.empty(9)
             mujoco.mju_quat2Mat(R, model.geom_quat[g])
             R = R.reshape(3, 3)
@@ -119,7 +118,7 @@ def _capsules(model, g: int) -> np.ndarray:
     return np.zeros((0, 7))  # planes and height fields belong to no link
 
 
-def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None) -> CollisionModel:
+def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None, compiled) -> CollisionModel:
     """The model with the pairs that come near in some posture, and not in most."""
     links = np.unique(model.joint)
     above = {int(j): _link_above(tree, int(j), set(links.tolist())) for j in links}
@@ -142,6 +141,7 @@ def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None) -> C
     apart_at_rest = count == 0
     survey(*arrays, Q, NEAR_M, CLEAR_M, least, count)
     keep = (least < NEAR_M) & (count <= _ALWAYS * len(Q)) & apart_at_rest
+    keep &= ~_fat(every, tree, Q[: _FEW + 1], compiled, keep)
     return CollisionModel(**{**{f: getattr(model, f) for f in model.__dataclass_fields__}, "pairs": pairs[keep]})
 
 
@@ -152,3 +152,35 @@ def _link_above(tree: Tree, j: int, links: set[int]) -> int:
         if j in links:
             return j
     return -1
+
+
+def _fat(model: CollisionModel, tree: Tree, Q: np.ndarray, compiled, keep: np.ndarray) -> np.ndarray:
+    """True (n) for pairs of links a few joints apart whose geoms never touch in Q (t j): capsules are a little fat."""
+    arrays, data = tree_arrays(tree), mujoco.MjData(compiled)
+    address = np.array([int(compiled.joint(name).qposadr[0]) for name in tree.joint_names], dtype=np.int64)
+    paths = [
+        set(arrays.path[arrays.path_start[j + 1] : arrays.path_start[j + 2]].tolist())
+        for j in range(-1, len(tree.joint_names))
+    ]
+    bodies = [compiled.body(name).id for name in model.names]
+    near = {
+        (bodies[a], bodies[b])
+        for a, b in model.pairs[keep]
+        if len(paths[model.joint[a] + 1] ^ paths[model.joint[b] + 1]) <= _FEW_JOINTS
+    }
+    solid = {b: _solid(compiled, b) for pair in near for b in pair}
+    touch: set[tuple[int, int]] = set()
+    for q in Q if near else ():
+        data.qpos[address] = q
+        mujoco.mj_kinematics(compiled, data)
+        for a, b in near - touch:
+            if any(mujoco.mj_geomDistance(compiled, data, g, h, 0.01, None) < 0.0 for g in solid[a] for h in solid[b]):
+                touch.add((a, b))
+    dropped = near - touch
+    return np.array([(bodies[a], bodies[b]) in dropped for a, b in model.pairs], dtype=bool)
+
+
+def _solid(model, body: int) -> list[int]:
+    """The geoms of a body that stand for its shape: those that collide, or where it has none, its visual ones."""
+    geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid == body)]
+    return [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms

@@ -26,14 +26,15 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         ValueError: shapes do not fit, limits contradict each other, or the start is not finite.
     """
     work, is_motion = begin(tree, problem, start)
-    iterations = 0
+    iterations, gave_way = 0, np.zeros(problem.frames, dtype=bool)
     if problem.frames and len(work.L.var_column):
         iterations = solve_free(work, problem, None if is_motion else candidates(work, start))
         if problem.max_speed is not None:
             iterations += respect_speed(work, problem)
         if problem.self_collision is not None and len(problem.self_collision.pairs):
-            iterations += keep_apart(work, tree, problem)
-    return _solution(work, tree, problem, iterations)
+            more, gave_way = keep_apart(work, tree, problem)
+            iterations += more
+    return _solution(work, tree, problem, iterations, gave_way)
 
 
 def total_cost(work: Work) -> float:
@@ -48,7 +49,7 @@ def total_cost(work: Work) -> float:
     return total
 
 
-def _solution(work: Work, tree: Tree, problem: Problem, iterations: int) -> Solution:
+def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, gave_way: np.ndarray) -> Solution:
     L, D, st = work.L, work.D, work.st
     Q = with_followers(work, tree)
     cost = total_cost(work) if problem.frames else 0.0
@@ -65,5 +66,6 @@ def _solution(work: Work, tree: Tree, problem: Problem, iterations: int) -> Solu
         cost=cost,
         iterations=iterations,
         converged=np.asarray(st.settled[asked].all(axis=0)),
+        gave_way=gave_way,
         residual=tuple(np.ascontiguousarray(left[:, i]) for i in order),
     )

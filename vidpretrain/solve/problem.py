@@ -140,7 +140,8 @@ class Solution(Frozen):
     """The motion, and how well it went.
 
     `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m) or angle (rad) left in the
-    frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving.
+    frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving,
+    `gave_way` those in which targets gave way so that links stay apart.
     """
 
     joint_pos: Float64[np.ndarray, "t j"]
@@ -149,3 +150,4 @@ class Solution(Frozen):
     iterations: int
     converged: Bool[np.ndarray, " t"]
     residual: tuple[Float64[np.ndarray, " t"], ...]
+    gave_way: Bool[np.ndarray, " t"] | None = None
