@@ -24,7 +24,8 @@ from vidpretrain.tree import Tree
 _STIFFNESS, _AROUND = 100.0, 8
 _ROUNDS, _ITERATIONS = 8, 3
 _BACK_ROUNDS, _BACK_ITERATIONS, _BACK_NEAR_M, _ARRIVED_RAD = 8, 3, 0.04, 3e-3
-_WIDER = 3
+_WIDER = 2
+_FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e2
 
 
 @dataclass
@@ -37,6 +38,7 @@ class _Apart:
     contact: Collisions
     free: np.ndarray
     gave_way: np.ndarray
+    damping: np.ndarray  # (c t), kept from round to round: contacts make the first, nearly undamped steps too long
     iterations: int = 0
 
     def q(self) -> np.ndarray:
@@ -57,7 +59,10 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
     contact = Collisions(first.model, tree, limb.L, first.margin_m, stiffness, problem.frames)
     contact.worst[:] = first.worst
     free = with_followers(limb, tree)
-    run = _Apart(work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way)
+    damping = np.full((len(limb.L.base), problem.frames), _FIRST_DAMPING)
+    run = _Apart(
+        work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping
+    )
     left = _push(run, windows(np.flatnonzero(first.worst < first.margin_m), problem.frames))
     for stretch in left:
         _around(run, *stretch)
@@ -90,31 +95,38 @@ def _solve(run: _Apart, contacts, lo: int, hi: int, iterations: int) -> None:
     now = st._replace(contacts=contacts)
     inside = slice(contacts.at[contacts.at_frame[lo]], contacts.at[contacts.at_frame[hi]])
     for c in np.unique(np.searchsorted(L.var_at, contacts.var[inside], side="right") - 1):
-        st.damping[lo:hi] = descend.FIRST_DAMPING
+        st.damping[lo:hi] = run.damping[c, lo:hi]
         settled = st.settled[c, lo:hi].copy()
         args = (L, D, int(c), lo, hi, now, iterations, run.problem.tolerance, False, run.work.scratch)
         run.iterations += descend.descend(*args)[0]
         st.settled[c, lo:hi] |= settled
+        run.damping[c, lo:hi] = np.minimum(st.damping[lo:hi], _MOST_DAMPING)
 
 
 def _around(run: _Apart, lo: int, hi: int) -> None:
-    """Begin a stretch again at the free motion, retreat from contact, and come back; wider where there is no way."""
-    frames, stuck = run.problem.frames, run.work.st.Q[lo:hi].copy()
-    at = (lo, hi)
-    for _ in range(_WIDER):
-        before = run.work.st.Q[lo:hi].copy()
-        if _retreat(run, lo, hi):
-            return _come_back(run, lo, hi)
-        run.work.st.Q[lo:hi] = before
-        lo, hi = max(0, lo - 2 * _AROUND), min(frames, hi + 2 * _AROUND)
-    run.work.st.Q[slice(*at)] = stuck
+    """Retreat from what is left in a stretch and come back: frame by frame around what overlaps, wider where there is
+    no way, and in the end from the free motion."""
+    frames, bad = run.problem.frames, np.flatnonzero(run.contact.worst[lo:hi] < 0.0) + lo
+    for wider in range(_WIDER + 1):
+        around = windows(bad, frames, _AROUND << wider)
+        left = [(a, b) for a, b in around if not _retreat(run, a, b, run.q())]
+        for a, b in around:
+            if (a, b) not in left:
+                _come_back(run, a, b)
+        if not left:
+            return
+        bad = np.array([t for t in bad if any(a <= t < b for a, b in left)])
+    stuck = run.work.st.Q[lo:hi].copy()
+    run.work.st.Q[lo:hi] = run.free[lo:hi]
+    if _retreat(run, lo, hi, run.q()):
+        return _come_back(run, lo, hi)
+    run.work.st.Q[lo:hi] = stuck
 
 
-def _retreat(run: _Apart, lo: int, hi: int) -> bool:
-    """Move frames [lo, hi) to a motion without overlap, beginning and ending on its neighbours; False if there is none."""
+def _retreat(run: _Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
+    """Move frames [lo, hi) from Q (t j) to a motion without overlap that begins and ends on its neighbours; False if
+    there is none."""
     contact, frames = run.contact, run.problem.frames
-    Q = run.q()
-    Q[lo:hi] = run.free[lo:hi]
     L, D = run.work.L, run.work.D
     first, last = max(0, lo - 1), min(frames, hi + 1)
     ends = np.array([first < lo, last > hi])
@@ -143,6 +155,7 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
     first, last = max(0, lo - 1), min(run.problem.frames, hi + 1)
     share = np.empty(last - first)
     contact.forget()
+    run.damping[:, lo:hi] = _FIRST_DAMPING
     for _ in range(_BACK_ROUNDS):
         Q = run.q()
         contacts = contact.find(Q, use, _BACK_NEAR_M)
@@ -166,11 +179,11 @@ def _mask(stretches: list[tuple[int, int]], frames: int) -> np.ndarray:
     return out
 
 
-def windows(frames: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """Half-open stretches of a clip of `count` frames around the given ones, `_AROUND` frames on each side."""
+def windows(frames: np.ndarray, count: int, around: int = _AROUND) -> list[tuple[int, int]]:
+    """Half-open stretches of a clip of `count` frames around the given ones, `around` frames on each side."""
     out: list[tuple[int, int]] = []
     for t in frames:
-        lo, hi = max(0, int(t) - _AROUND), min(count, int(t) + _AROUND + 1)
+        lo, hi = max(0, int(t) - around), min(count, int(t) + around + 1)
         if out and lo <= out[-1][1] + 2:
             out[-1] = (out[-1][0], hi)
         else:

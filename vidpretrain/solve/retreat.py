@@ -15,7 +15,7 @@ from vidpretrain.kinematics.kernels import forward
 
 LEVELS = np.array([0.0, 0.01, 0.02, 0.04, 0.07, 0.11, 0.16, 0.22, 0.3, 0.4, 0.52, 0.65, 0.8, 1.0])
 _ROUGH = 10.0
-_SLOPE, _PASSES, _HALVINGS = 0.34, 40, 4
+_SLOPE, _PASSES, _HALVINGS = 0.34, 40, 7
 
 
 @njit(cache=True, error_model="numpy")
