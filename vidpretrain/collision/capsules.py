@@ -3,7 +3,8 @@
 A shape is known by its support function, the reach of its vertices in each of a few hundred directions; a capsule
 sticks out of it in a direction by max(d . p, d . q) + r - h(d), and a point of its surface is bare by its distance to
 the nearest capsule. Levenberg-Marquardt lowers the fourth powers of both, bare points counting more, and the
-radii grow in the end until no point is bare by more than `BARE_M`. Source of the support function: Boyd and Vandenberghe,
+radii grow in the end until no point is bare by more than a tenth of half the shape's thickness, at least .5 mm and at
+most 1.5 mm. Source of the support function: Boyd and Vandenberghe,
 Convex Optimization, section 2.5.
 """
 
@@ -13,10 +14,10 @@ import numpy as np
 from jaxtyping import Float64
 from numba import njit
 
-BARE_M = 0.0005
+BARE_M, BARE_SHARE = (0.0005, 0.0015), 0.1
 MOST = 3
 _PLANES, _RAYS = 320, 320
-_GOOD_M, _GOOD_SHARE, _BETTER = 0.006, 0.06, 0.75
+_GOOD_M, _GOOD_SHARE, _BETTER = (0.0035, 0.006), 0.25, 0.75
 _ITERATIONS, _BARE_WEIGHT = 40, 8.0
 _SPLITS = ((0, 1), (0, 2), (1, 0))
 
@@ -37,20 +38,21 @@ def fit(points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "k 7"]:
     reach = far.max(axis=0)
     surface = np.concatenate([corners, _surface(corners, normals, reach)])
     size = max(1e-4, float((0.5 * np.ptp(corners, axis=0)).max()))
-    thin = float(np.min(reach + (-far.min(axis=0)))) / 2
+    thin = float((reach - far.min(axis=0)).min()) / 2
+    allowed = float(np.clip(BARE_SHARE * thin, *BARE_M))
     best, least = np.zeros((1, 7)), np.inf
     for count in range(1, MOST + 1):
         found, out = best, np.inf
         for along, across in _SPLITS if count > 1 else ((0, 1), (1, 0)):
             begin = _strips(corners, count, along, across) / size
             tried = _descend(begin, surface / size, normals, reach / size, _ITERATIONS) * size
-            tried[:, 6] = np.maximum(tried[:, 6] + max(0.0, bare(tried, surface) - BARE_M), 1e-4)
+            tried[:, 6] = np.maximum(tried[:, 6] + max(0.0, bare(tried, surface) - allowed), 1e-4)
             beyond = excess(tried, normals, reach)
             if beyond < out:
                 found, out = tried, beyond
         if out < _BETTER * least:
             best, least = found, out
-        if least <= max(_GOOD_M, _GOOD_SHARE * thin):
+        if least <= np.clip(_GOOD_SHARE * thin, *_GOOD_M):
             break
     return best
 

@@ -103,6 +103,9 @@ def _capsules(model, g: int) -> np.ndarray:
     if kind in (_SPHERE, _CAPSULE):
         half = float(size[1]) if kind == _CAPSULE else 0.0
         return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
+    if kind == _CYLINDER and size[1] >= size[0]:  # many a URDF's cylinder stands for a round link: as thick as that
+        half = float(size[1] - 0.5 * size[0])
+        return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
     if kind == _CYLINDER:
         angle = 2 * np.pi * np.arange(_RING) / _RING
         ring = size[0] * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
