@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpretrain.solve import descend
-from vidpretrain.solve.contact import Collisions
+from vidpretrain.solve.contact import Collisions, of_component
 from vidpretrain.solve.limbs import limbs, put_back
 from vidpretrain.solve.postures import targets_of
 from vidpretrain.solve.problem import Problem
@@ -21,11 +21,12 @@ from vidpretrain.solve.speed import slow
 from vidpretrain.solve.state import Work, with_followers
 from vidpretrain.tree import Tree
 
+DEBUG = False
 _STIFFNESS, _AROUND = 100.0, 8
 _ROUNDS, _ITERATIONS = 8, 3
 _BACK_ROUNDS, _BACK_ITERATIONS, _BACK_NEAR_M, _ARRIVED_RAD = 8, 3, 0.04, 3e-3
 _WIDER = 2
-_FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e2
+_FIRST_DAMPING, _BACK_DAMPING, _MOST_DAMPING = 1e-3, 1e-2, 1e2
 
 
 @dataclass
@@ -79,6 +80,7 @@ def _push(run: _Apart, stretches: list[tuple[int, int]]) -> list[tuple[int, int]
         contacts = contact.find(run.q(), use)
         bad = use & (contact.worst < 0.0)
         stretches = [s for s in stretches if bad[slice(*s)].any()]
+        if DEBUG: print('      round',round_,int(bad.sum()),'deep %.0f mm'%(-1e3*np.minimum(contact.worst[use],0).sum()))
         if round_ == _ROUNDS or not stretches:
             break
         for stretch in stretches:
@@ -92,10 +94,10 @@ def _solve(run: _Apart, contacts, lo: int, hi: int, iterations: int) -> None:
     """Solve the components that have contacts in frames [lo, hi) again."""
     L, D, st = run.work.L, run.work.D, run.work.st
     run.gave_way[lo:hi] |= run.contact.worst[lo:hi] < run.contact.margin_m
-    now = st._replace(contacts=contacts)
     inside = slice(contacts.at[contacts.at_frame[lo]], contacts.at[contacts.at_frame[hi]])
     for c in np.unique(np.searchsorted(L.var_at, contacts.var[inside], side="right") - 1):
         st.damping[lo:hi] = run.damping[c, lo:hi]
+        now = st._replace(contacts=of_component(L, int(c), lo, hi, st.Q, contacts))
         settled = st.settled[c, lo:hi].copy()
         args = (L, D, int(c), lo, hi, now, iterations, run.problem.tolerance, False, run.work.scratch)
         run.iterations += descend.descend(*args)[0]
@@ -155,7 +157,7 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
     first, last = max(0, lo - 1), min(run.problem.frames, hi + 1)
     share = np.empty(last - first)
     contact.forget()
-    run.damping[:, lo:hi] = _FIRST_DAMPING
+    run.damping[:, lo:hi], quiet = _BACK_DAMPING, 0
     for _ in range(_BACK_ROUNDS):
         Q = run.q()
         contacts = contact.find(Q, use, _BACK_NEAR_M)
@@ -168,7 +170,8 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
         cut_steps(*contact.arrays, Q[first:last], Q_to[first:last], watch, columns, step, 1e-6, share)
         moved = share[:, None] * (Q_to[first:last] - Q[first:last])[:, columns]
         st.Q[first:last, columns] = Q[first:last][:, columns] + moved
-        if np.abs(moved).max(initial=0.0) < _ARRIVED_RAD:
+        quiet = quiet + 1 if np.abs(moved).max(initial=0.0) < _ARRIVED_RAD else 0
+        if quiet == 2:  # once may only mean that the steps were too long, and the damping has grown
             break
 
 

@@ -80,6 +80,44 @@ def contacts_pass(var_at, var_column, base, c, lo, hi, Q, K, wanted, G, A, cost)
                         A[k0 * n + v, wide - (v - u)] += s * K.slope[e] * K.slope[f]
 
 
+def of_component(L: Layout, c: int, lo: int, hi: int, Q: np.ndarray, contacts: Contacts) -> Contacts:
+    """The contacts that component c moves in frames [lo, hi), the other components standing as they do in Q (t j)."""
+    at_frame, at, var, slope, where, short, kept = own(L.var_at, L.var_column, c, lo, hi, Q, *contacts[:6])
+    push, stiffness = contacts.push[kept], contacts.stiffness[kept]
+    return Contacts(at_frame, at, var, slope, where, short, push, stiffness)
+
+
+@njit(cache=True, error_model="numpy")
+def own(var_at, var_column, c, lo, hi, Q, at_frame, at, var, slope, where, short):
+    """The arrays of `of_component`, and which contacts they are."""
+    first, last = var_at[c], var_at[c + 1]
+    begin, end = at_frame[lo], at_frame[hi]
+    most = at[end] - at[begin]
+    at_frame_to, at_to = np.zeros(len(at_frame), dtype=np.int64), np.zeros(end - begin + 1, dtype=np.int64)
+    var_to, slope_to, where_to = np.empty(most, dtype=np.int64), np.empty(most), np.empty(most)
+    short_to, kept = np.empty(end - begin), np.empty(end - begin, dtype=np.int64)
+    count, used = 0, 0
+    for t in range(lo, hi):
+        for k in range(at_frame[t], at_frame[t + 1]):
+            rest, before = short[k], used
+            for e in range(at[k], at[k + 1]):
+                i = var[e]
+                if first <= i < last:
+                    var_to[used], slope_to[used], where_to[used] = i, slope[e], where[e]
+                    used += 1
+                else:
+                    rest -= slope[e] * (Q[t, var_column[i]] - where[e])
+            if used > before:
+                short_to[count], kept[count] = rest, k
+                count += 1
+                at_to[count] = used
+        at_frame_to[t + 1] = count
+    at_frame_to[hi + 1 :] = count
+    return (
+        at_frame_to, at_to[: count + 1], var_to[:used], slope_to[:used], where_to[:used], short_to[:count], kept[:count]
+    )  # fmt: skip
+
+
 @dataclass
 class Collisions:
     """Multipliers and stiffness of the near pairs, as they were last linearised."""
