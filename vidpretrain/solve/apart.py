@@ -21,7 +21,6 @@ from vidpretrain.solve.speed import slow
 from vidpretrain.solve.state import Work, with_followers
 from vidpretrain.tree import Tree
 
-DEBUG = False
 _STIFFNESS, _AROUND = 100.0, 8
 _ROUNDS, _ITERATIONS = 8, 3
 _BACK_ROUNDS, _BACK_ITERATIONS, _BACK_NEAR_M, _ARRIVED_RAD = 8, 3, 0.04, 3e-3
@@ -80,7 +79,6 @@ def _push(run: _Apart, stretches: list[tuple[int, int]]) -> list[tuple[int, int]
         contacts = contact.find(run.q(), use)
         bad = use & (contact.worst < 0.0)
         stretches = [s for s in stretches if bad[slice(*s)].any()]
-        if DEBUG: print('      round',round_,int(bad.sum()),'deep %.0f mm'%(-1e3*np.minimum(contact.worst[use],0).sum()))
         if round_ == _ROUNDS or not stretches:
             break
         for stretch in stretches:
