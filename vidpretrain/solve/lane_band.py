@@ -15,6 +15,7 @@ from numba import njit
 
 from vidpretrain.solve.band import factor, solve
 from vidpretrain.solve.lane_rows import pair_at
+from vidpretrain.solve.lane_unrolled import UNROLLED, back_frame, eliminate_frame
 from vidpretrain.solve.lanes import LANES, least, load, most, size, splat, store, total
 
 _GONE = 1e-9  # a coupling that has fallen to this share of where it began is left out
@@ -54,7 +55,7 @@ def lane_band(frames, n):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def couple(E, k, n, first, end):
     """Rows of frame k in the columns [first, end) of the two frames before: U before, F after dividing by pivots."""
     F, U, base = E.F, E.U, (k - 2) * n
@@ -74,7 +75,7 @@ def couple(E, k, n, first, end):
             store(F, (k * n + v, j), x * inverse)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def own(E, k, n, first, end):
     """Frame k's block less what `couple` took in the columns [first, end), factored; the smallest pivot."""
     F, U, w = E.F, E.U, 2 * n
@@ -95,7 +96,7 @@ def own(E, k, n, first, end):
     return pivot
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def before(E, k, n, v, c):
     """Coupling of unknown v of frame k, 0 or 1, to unknown c of the separator before."""
     if (k == 0 and c == v) or (k == 1 and c == n + v):
@@ -105,7 +106,7 @@ def before(E, k, n, v, c):
     return splat(0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def carry(E, k, n, first):
     """What the separator before feels of frame k: its rows of Z, and their share of T and x; the largest of them."""
     F, Z, base, w = E.F, E.Z, (k - 2) * n, 2 * n
@@ -134,7 +135,36 @@ def carry(E, k, n, first):
     return total(largest)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
+def frame(E, k, n):
+    """What `couple`, `own` and the right side's row do, for few unknowns."""
+    if n == 1:
+        return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 1)
+    if n == 2:
+        return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 2)
+    if n == 3:
+        return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 3)
+    if n == 4:
+        return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 4)
+    return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 5)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def back(E, k, n):
+    """Take the solution of frame k out of the two before, for few unknowns."""
+    if n == 1:
+        back_frame(E.F, E.b, k, 1)
+    elif n == 2:
+        back_frame(E.F, E.b, k, 2)
+    elif n == 3:
+        back_frame(E.F, E.b, k, 3)
+    elif n == 4:
+        back_frame(E.F, E.b, k, 4)
+    else:
+        back_frame(E.F, E.b, k, 5)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
 def eliminate(E, last):
     """Factor frames [0, last) of every stretch; (smallest pivot, frames that feel the separator before)."""
     n = E.near.shape[1]
@@ -143,14 +173,17 @@ def eliminate(E, last):
     E.T[:], E.x[:] = 0.0, 0.0
     for k in range(last):
         first = 0 if k >= 2 else (2 - k) * n  # the first column that exists
-        couple(E, k, n, first, w)
-        pivot = least(pivot, own(E, k, n, first, w))
-        base = (k - 2) * n
-        for v in range(n):
-            z = load(E.b, (k * n + v,))
-            for j in range(max(first, v), w + v):
-                z = z - load(F, (k * n + v, j)) * load(E.z, (base + j,))
-            store(E.z, (k * n + v,), z)
+        if k < 2 or n > UNROLLED:
+            couple(E, k, n, first, w)
+            pivot = least(pivot, own(E, k, n, first, w))
+            base = (k - 2) * n
+            for v in range(n):
+                z = load(E.b, (k * n + v,))
+                for j in range(max(first, v), w + v):
+                    z = z - load(F, (k * n + v, j)) * load(E.z, (base + j,))
+                store(E.z, (k * n + v,), z)
+        else:
+            pivot = least(pivot, frame(E, k, n))
         if k < felt:
             now = carry(E, k, n, first)
             began = max(began, now)
@@ -160,7 +193,7 @@ def eliminate(E, last):
     return pivot, felt
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def separate(E, last, felt):
     """What elimination leaves of the separators, frames last and last + 1: S, R (with the one before) and s."""
     n = E.near.shape[1]
@@ -194,7 +227,7 @@ def separate(E, last, felt):
                 store(E.S, (row, col), x)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def join(E):
     """Solve the separators together; writes their frames of b and, to x, what each stretch sees before it."""
     n = E.near.shape[1]
@@ -221,7 +254,7 @@ def join(E):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def lane_solve(E):
     """Overwrite b with the solution of the system; False where it is not positive definite. H stays."""
     frames, n = E.near.shape[0], E.near.shape[1]
@@ -241,6 +274,9 @@ def lane_solve(E):
                 z = z - load(E.Z, (i, c)) * load(E.x, (c,))
         store(E.b, (i,), z * load(E.inverse, (i,)))
     for k in range(frames - 1, -1, -1):
+        if n <= UNROLLED and 2 <= k < last:
+            back(E, k, n)
+            continue
         first, base = 0 if k >= 2 else (2 - k) * n, (k - 2) * n
         for v in range(n - 1, -1, -1):
             x = load(E.b, (k * n + v,))

@@ -15,7 +15,7 @@ from vidpretrain.solve.band import blocked
 from vidpretrain.solve.descend import LEAST_DAMPING, MOST_DAMPING, STOPPED_RAD, STOPPED_SHARE, adapt
 from vidpretrain.solve.lane_band import lane_band, lane_solve
 from vidpretrain.solve.lane_rows import chain, lane_rows, lane_scratch, pair_at, seen_from_root
-from vidpretrain.solve.lanes import LANES, least, load, most, size, splat, store, where_less
+from vidpretrain.solve.lanes import LANES, least, load, most, size, splat, store, total, where_less
 
 LEAST_FRAMES = 64  # a stretch has eight frames or more
 
@@ -35,7 +35,7 @@ class Strip(NamedTuple):
     left: np.ndarray  # (k m 8)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def to_lanes(source, out, margin):
     """Write frames (t ...) flattened to (t w) to stretches (k w 8) from row `margin` on; the last frame is repeated."""
     frames, count = len(source), out.shape[0] - 2 * margin
@@ -46,7 +46,7 @@ def to_lanes(source, out, margin):
                 out[k + margin, i, lane] = source[t, i]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def margins(X):
     """Copy into each stretch's margins what its neighbours hold there."""
     count = len(X) - 4
@@ -89,7 +89,7 @@ def strip(L, D, c, st):
     return Strip(target, weight, posture, pair, triple, real, push, damping, free, left)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost):
     """Add velocity, acceleration and the speed limit to what `lane_rows` wrote; writes the coupling of frames."""
     for v in range(len(K.column)):
@@ -119,39 +119,31 @@ def lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost):
                 store(far, (k, v), t2)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def lane_pass(K, stiffness, P, X, newton, G, H, near, far, cost, s):
     """Cost (k 8), gradient and matrix of all frames at X."""
     yes = len(X) > 0
     for k in range(len(cost)):
         lane_rows(K, X, k + 2, P.target, P.weight, P.posture, k, yes, newton, G, H, cost, P.left, s)
     lane_smooth(K, stiffness, P, X, yes, G, H, near, far, cost)
-    total, out = splat(0.0), 0.0
+    whole = splat(0.0)
     for k in range(len(cost)):
         worth = load(cost, (k,)) * load(P.real, (k,))
         store(cost, (k,), worth)
-        total = total + worth
-    store(s.B, (0,), total)
-    for lane in range(LANES):
-        out += s.B[0, lane]
-    return out
+        whole = whole + worth
+    return total(whole)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def lane_prepare(K, P, X, G, H, near, far, E):
     """Write the damped system to E, unknowns at their limits taken out."""
     n, frames = len(K.column), len(G)
-    whole = splat(0.0)
+    whole, real = splat(0.0), splat(0.0)
     for k in range(frames):
+        real = real + load(P.real, (k,))
         for v in range(n):
             whole = whole + load(H, (k, pair_at(v, v))) * load(P.real, (k,))
-    store(E.s, (0,), whole)
-    mean, real = 0.0, 0.0
-    for lane in range(LANES):
-        mean += E.s[0, lane]
-        for k in range(frames):
-            real += P.real[k, lane]
-    mean /= real * n
+    mean = total(whole) / (total(real) * n)
     for v in range(n):
         lower, upper = K.lower[v], K.upper[v]
         for k in range(frames):
@@ -174,7 +166,7 @@ def lane_prepare(K, P, X, G, H, near, far, E):
             store(E.H, (k, pair_at(v, v)), where_less(0.5, free, d, 1.0))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def lane_move(K, X, b, X_new):
     """Write the trial state to X_new; the fall of the cost that is predicted is left to the caller."""
     n = len(K.column)
@@ -185,20 +177,17 @@ def lane_move(K, X, b, X_new):
     margins(X_new)
 
 
-@njit(cache=True, error_model="numpy")
-def lane_predicted(P, G, b, s):
+@njit(cache=True, error_model="numpy", _nrt=False)
+def lane_predicted(P, G, b):
     """How much the cost falls by the quadratic model, at least."""
-    n, sums, out = G.shape[1], splat(0.0), 0.0
+    n, sums = G.shape[1], splat(0.0)
     for k in range(len(G)):
         for v in range(n):
             sums = sums - load(G, (k, v)) * load(b, (k * n + v,)) * load(P.real, (k,)) * 0.5
-    store(s.B, (0,), sums)
-    for lane in range(LANES):
-        out += s.B[0, lane]
-    return out
+    return total(sums)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def from_lanes(source, out):
     """Copy (k 8) to frames (t)."""
     count = len(source)
@@ -230,7 +219,7 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
         lane_prepare(K, P, X, G, H, near, far, E)
         good = lane_solve(E)
         if good:
-            expected, largest = lane_predicted(P, G, E.b, s), damping.max()
+            expected, largest = lane_predicted(P, G, E.b), damping.max()
             if expected <= 0.1 * tolerance * before and largest < 1e-3:
                 st.settled[c] = True
                 break

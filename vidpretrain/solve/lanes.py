@@ -18,8 +18,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 8
 _DOUBLE = ir.DoubleType()
-_VECTOR = ir.VectorType(_DOUBLE, LANES)
-_FUSED = ("contract",)
+VECTOR = ir.VectorType(_DOUBLE, LANES)
+FUSED = ("contract",)
 
 
 class LanesType(types.Type):
@@ -35,13 +35,13 @@ lanes = LanesType()
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, VECTOR)
 
 
 def _splat(builder: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), places)
+    return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), places)
 
 
 def _as_lanes(builder: Any, kind: Any, value: Any) -> Any:
@@ -58,7 +58,7 @@ def _binary(op: Any, method: str) -> None:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a, b = (_as_lanes(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
-        return getattr(builder, method)(a, b, flags=_FUSED)
+        return getattr(builder, method)(a, b, flags=FUSED)
 
     for kinds in ((LanesType, LanesType), (LanesType, types.Float), (types.Float, LanesType)):
         lower_builtin(op, *kinds)(lower)
@@ -78,7 +78,7 @@ def _pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     places = cgutils.unpack_tuple(builder, args[1], len(index_type))
     zero = ir.Constant(places[0].type, 0)
     at = cgutils.get_item_pointer(context, builder, array_type, array, [*places, zero], wraparound=False)
-    return builder.bitcast(at, _VECTOR.as_pointer())
+    return builder.bitcast(at, VECTOR.as_pointer())
 
 
 @intrinsic
@@ -118,7 +118,7 @@ def splat(typingctx: Any, value: Any) -> Any:
 
 def _call(name: str, count: int) -> Any:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * count)
+        kind = ir.FunctionType(VECTOR, [VECTOR] * count)
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f64")
         return builder.call(function, [_as_lanes(builder, k, a) for k, a in zip(sig.args, args, strict=True)])
 
