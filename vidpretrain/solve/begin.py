@@ -12,7 +12,7 @@ from vidpretrain.solve.problem import Problem, Start
 from vidpretrain.solve.state import Work
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
-_RANDOM_STARTS = 6
+_RANDOM_STARTS, _LANE_STRIDE = 6, 6
 
 
 def candidates(work: Work, start: Start) -> np.ndarray:
@@ -35,14 +35,19 @@ def candidates(work: Work, start: Start) -> np.ndarray:
     return out
 
 
+def fits(work: Work, c: int) -> bool:
+    """Whether a component is solved in lanes."""
+    return len(work.st.Q) >= LEAST_FRAMES and bool(suits(work.L, work.D, c))
+
+
 def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     """Component after component, without limits of speed; the most iterations that one took."""
     L, D, st, s = work.L, work.D, work.st, work.scratch
     done, tie = 0, np.maximum(D.velocity, 1e-9)
     for c in np.flatnonzero(np.diff(L.var_at)):
-        fast = problem.frames >= LEAST_FRAMES and suits(L, D, c)
+        fast = fits(work, int(c))
         if starts is not None and fast:
-            lane_start(L, D, c, starts, st, single.STRIDE, tie)
+            lane_start(L, D, c, starts, st, _LANE_STRIDE, tie)
         elif starts is not None:
             _carry(work, problem, starts, int(c), tie)
         st.damping[:] = descend.FIRST_DAMPING

@@ -120,12 +120,11 @@ def lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost):
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def lane_pass(K, stiffness, P, X, newton, G, H, near, far, cost, s):
-    """Cost (k 8), gradient and matrix of all frames at X."""
-    yes = len(X) > 0
+def lane_pass(K, stiffness, P, X, wanted, newton, G, H, near, far, cost, s):
+    """Cost (k 8) and, with `wanted`, gradient and matrix of all frames at X; the whole cost."""
     for k in range(len(cost)):
-        lane_rows(K, X, k + 2, P.target, P.weight, P.posture, k, yes, newton, G, H, cost, P.left, s)
-    lane_smooth(K, stiffness, P, X, yes, G, H, near, far, cost)
+        lane_rows(K, X, k + 2, P.target, P.weight, P.posture, k, wanted, newton, G, H, cost, P.left, s)
+    lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost)
     whole = splat(0.0)
     for k in range(len(cost)):
         worth = load(cost, (k,)) * load(P.real, (k,))
@@ -202,7 +201,7 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
     s, frames, v0 = lane_scratch(K), len(st.Q), L.var_at[c]
     n, count = len(K.column), len(P.real)
     stiffness = st.stiffness[v0 : v0 + n]
-    newton = newton and K.newton
+    newton, yes = newton and K.newton, n > 0
     pairs = n * (n + 1) // 2
     E = lane_band(count, n)
     X = np.empty((count + 4, n, LANES))
@@ -212,7 +211,7 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
     near, far, near_new, far_new = E.near.copy(), E.far.copy(), E.near.copy(), E.far.copy()
     cost, cost_new = np.empty((count, LANES)), np.empty((count, LANES))
     flat, flat_new, damping = np.empty(frames), np.empty(frames), st.damping[:frames].copy()
-    before, quiet, done = lane_pass(K, stiffness, P, X, newton, G, H, near, far, cost, s), 0, 0
+    before, quiet, done = lane_pass(K, stiffness, P, X, yes, newton, G, H, near, far, cost, s), 0, 0
     from_lanes(cost, flat)
     for _ in range(iterations):
         done += 1
@@ -224,7 +223,7 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
                 st.settled[c] = True
                 break
             lane_move(K, X, E.b, X_new)
-            after = lane_pass(K, stiffness, P, X_new, newton, G_new, H_new, near_new, far_new, cost_new, s)
+            after = lane_pass(K, stiffness, P, X_new, yes, newton, G_new, H_new, near_new, far_new, cost_new, s)
             good = after <= before
             from_lanes(cost_new, flat_new)
             adapt(flat, flat_new, (before - after) / max(1e-300, expected), damping, 0, frames)
@@ -256,3 +255,19 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
         for v in range(n):
             st.Q[t, K.column[v]] = X[t % count + 2, v, t // count]
     return done, before
+
+
+@njit(cache=True, error_model="numpy")
+def lane_cost(L, D, c, st):
+    """The cost of a component that `suits` without the multipliers of the limits; fills its part of `left`."""
+    K, P = chain(L, D, c), strip(L, D, c, st)
+    s, n, count = lane_scratch(K), len(K.column), len(P.real)
+    no, none = n < 0, np.zeros((1, n, LANES))
+    X, cost = np.empty((count + 4, n, LANES)), np.empty((count, LANES))
+    to_lanes(np.ascontiguousarray(st.Q[:, K.column]), X, 2)
+    whole = lane_pass(K, np.zeros(n), P, X, no, no, none, none, none, none, cost, s)
+    for m in range(len(K.slot)):
+        row = L.row[L.row_at[c] + m]
+        for t in range(len(st.Q)):
+            st.left[t, row] = P.left[t % count, m, t // count]
+    return whole

@@ -1,8 +1,9 @@
 """Where the frames of a component begin, eight solves of single frames at a time (numba, cached on disk).
 
-Postures compete on one frame; the best few are carried from it to both ends of the clip in strides, and the cheapest
-path through all of them is kept: a path may change from one to another where that costs less than it saves (Viterbi
-1967; the price of a change is that of the smoothest motion between).
+Postures compete on the first frame and on the last; the best few are carried through the clip in strides, forwards and
+backwards. Where two of them meet, or one is much dearer than the best, another posture takes its place, so that the
+clip is searched all the way. What is kept is the cheapest path through all of them: it may change from one to another
+where that costs less than it saves (Viterbi 1967; the price of a change is that of the smoothest motion between).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from vidpretrain.solve.lane_rows import LaneScratch, chain, lane_rows, lane_scra
 from vidpretrain.solve.lanes import LANES, least, load, most, splat, store, total, where_less
 from vidpretrain.solve.single import SAME_RAD
 
-CARRIED = 4  # postures; each goes both ways, so that all lanes are used
+CARRIED = LANES // 2  # postures each way, so that all lanes are used
 _STARTS, _SWEEPS, _MOST_DAMPING = 60, 4, 1e6
+_DEAR, _PATIENCE = 4.0, 2  # a posture of that many times the least cost is given up after so many strides
+_STEPS = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0]))  # of evenly spread postures
 
 
 class Frames(NamedTuple):
@@ -144,19 +147,6 @@ def lane_step(K, B):
         store(Y, (zero, v), least(most(x, K.lower[v]), K.upper[v]))
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
-def middle_frame(L, D, c):
-    """Of the frames in which most of a component's rows have a target, the one nearest the middle."""
-    k, best, frames = 0, -1, len(D.weight)
-    for t in range(frames):
-        seen = 0
-        for m in range(L.row_at[c], L.row_at[c + 1]):
-            seen += 1 if D.weight[t, m] > 0.0 else 0
-        if seen > best or (seen == best and abs(2 * t - frames) < abs(2 * k - frames)):
-            k, best = t, seen
-    return k
-
-
 @njit(cache=True, error_model="numpy")
 def compete(L, D, c, K, B, seen, k, starts):
     """Settle starts (i j) on frame k; the cheapest `CARRIED` that are not the same posture (p v), cheapest first."""
@@ -187,71 +177,83 @@ def compete(L, D, c, K, B, seen, k, starts):
 
 @njit(cache=True, error_model="numpy")
 def cheapest(found, worth, price):
-    """Cheapest path through postures (j p v) of costs (j p) from step 0 on: (its cost, path (j)) per first posture.
-
-    A change costs `price` (v) times its square, beyond what the posture's own change would have cost.
-    """
+    """Cheapest path (j) through postures (j p v) of costs (j p); a change costs `price` (v) times its square."""
     steps, count, n = found.shape
-    total, after = np.zeros((steps, count)), np.zeros((steps, count), np.int64)
-    for j in range(steps - 1, -1, -1):
+    whole, after = worth.copy(), np.zeros((steps, count), np.int64)
+    for j in range(steps - 2, -1, -1):
         for a in range(count):
-            total[j, a], after[j, a] = worth[j, a], a
-            if j + 1 == steps:
-                continue
             best = np.inf
             for b in range(count):
-                change = 0.0
+                change = whole[j + 1, b]
                 for v in range(n):
                     change += price[v] * (found[j + 1, b, v] - found[j, a, v]) ** 2
-                if total[j + 1, b] + change < best:
-                    best, after[j, a] = total[j + 1, b] + change, b
-            total[j, a] += best
-    return total[0], after
+                if change < best:
+                    best, after[j, a] = change, b
+            whole[j, a] += best
+    path = np.empty(steps, np.int64)
+    path[0] = np.argmin(whole[0])
+    for j in range(steps - 1):
+        path[j + 1] = after[j, path[j]]
+    return path
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def replace(K, B, age, seed):
+    """Put another posture where two on the same way have met, or where one has stayed dear; the next seed."""
+    n = len(K.column)
+    for lane in range(LANES):
+        first = lane - lane % CARRIED
+        cost, gone = B.reached[0, lane] - B.held[0, lane], False
+        age[lane] += 1
+        for other in range(first, first + CARRIED):
+            theirs, apart = B.reached[0, other] - B.held[0, other], 0.0
+            if other == lane:
+                continue
+            for v in range(n):
+                apart = max(apart, abs(B.X[0, v, other] - B.X[0, v, lane]))
+            gone = gone or (apart <= SAME_RAD and (theirs < cost or (theirs == cost and other < lane)))
+            gone = gone or (age[lane] > _PATIENCE and cost > _DEAR * theirs)
+        if not gone:
+            continue
+        age[lane] = 0
+        seed += 1
+        for v in range(n):
+            lower, upper = max(K.lower[v], -np.pi), min(K.upper[v], np.pi)
+            share = seed * _STEPS[v] % 1.0
+            B.X[0, v, lane] = min(max(lower + share * (upper - lower), K.lower[v]), K.upper[v])
+    return seed
 
 
 @njit(cache=True, error_model="numpy")
 def lane_start(L, D, c, starts, st, stride, tie):
     """Begin a component that `suits` on every frame of the clip: writes its columns of Q."""
     K = chain(L, D, c)
-    B, seen, k = frames_of(K), seen_from_root(L, D, c, st.Rb, st.pb), middle_frame(L, D, c)
+    B, seen = frames_of(K), seen_from_root(L, D, c, st.Rb, st.pb)
     n, frames, v0 = len(K.column), len(st.Q), L.var_at[c]
-    kept = compete(L, D, c, K, B, seen, k, starts)
-    count = len(kept)
-    steps = 1 + max((frames - 1 - k + stride - 1) // stride, (k + stride - 1) // stride)
-    found, worth = np.empty((2, steps, count, n)), np.zeros((2, steps, count))
+    steps = 1 + (frames - 1 + stride - 1) // stride
+    found, worth, age, seed = np.empty((steps, LANES, n)), np.zeros((steps, LANES)), np.zeros(LANES, np.int64), 0
+    forwards = compete(L, D, c, K, B, seen, 0, starts)
+    backwards = compete(L, D, c, K, B, seen, frames - 1, starts)
     for lane in range(LANES):
+        kept = forwards if lane < CARRIED else backwards
         for v in range(n):
-            B.X[0, v, lane] = kept[(lane // 2) % count, v]
+            B.X[0, v, lane] = kept[(lane % CARRIED) % len(kept), v]
     own = tie[v0 : v0 + n]
     for j in range(steps):
         for lane in range(LANES):
-            t = min(k + j * stride, frames - 1) if lane % 2 == 0 else max(k - j * stride, 0)
-            look_at(L, D, c, seen, B, lane, t)
+            look_at(L, D, c, seen, B, lane, min((j if lane < CARRIED else steps - 1 - j) * stride, frames - 1))
         lane_settle(K, B, own, _SWEEPS, 1e-3)
-        for p in range(count):
-            for side in range(2):
-                lane = 2 * p + side
-                worth[side, j, p] = stride * (B.reached[0, lane] - B.held[0, lane])
-                for v in range(n):
-                    found[side, j, p, v] = B.X[0, v, lane]
-    price = 0.5 * K.velocity / stride + 6.0 * K.acceleration / stride**3
-    ahead, after = cheapest(found[0], worth[0], price)
-    back, before = cheapest(found[1], worth[1], price)
-    best = np.argmin(ahead + back)
-    for side in range(2):
-        p, sign = best, 1 if side == 0 else -1
-        for j in range(steps):
-            t, last = k + sign * j * stride, frames - 1 if side == 0 else 0
-            to = after[j, p] if side == 0 else before[j, p]
-            here, there = min(max(t, 0), frames - 1), min(max(t + sign * stride, 0), frames - 1)
-            if j + 1 == steps:
-                there, to = here, p
+        for lane in range(LANES):
+            at = j if lane < CARRIED else steps - 1 - j
+            worth[at, lane] = stride * (B.reached[0, lane] - B.held[0, lane])
             for v in range(n):
-                a = found[side, j, p, v]
-                b = found[side, min(j + 1, steps - 1), to, v]
-                st.Q[here, K.column[v]] = a
-                for u in range(1, abs(there - here)):
-                    st.Q[here + sign * u, K.column[v]] = a + (b - a) * u / abs(there - here)
-            p = to
-            if here == last:
-                break
+                found[at, lane, v] = B.X[0, v, lane]
+        seed = replace(K, B, age, seed)
+    path = cheapest(found, worth, K.velocity / stride + 12.0 * K.acceleration / stride**3)
+    for j in range(steps):
+        here, there = j * stride, min((j + 1) * stride, frames - 1)
+        to = min(j + 1, steps - 1)
+        for v in range(n):
+            a, b = found[j, path[j], v], found[to, path[to], v]
+            for t in range(min(here, frames - 1), there + 1):
+                st.Q[t, K.column[v]] = a + (b - a) * (t - here) / max(1, there - here)
