@@ -8,12 +8,31 @@ import numpy as np
 
 from vidpretrain import geometry
 from vidpretrain.solve.layout import WORLD, Layout, Rows, layout
-from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PointTerm, Problem
-from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, TUKEY, VECTOR
+from vidpretrain.solve.problem import (
+    DistanceTerm,
+    FloorTerm,
+    OrientationTerm,
+    PinholeCamera,
+    PixelTerm,
+    PointTerm,
+    Problem,
+)
+from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, REPROJECT, TUKEY, VECTOR
 from vidpretrain.tree import Tree
 
 AIM = 0.995  # of the speed limit, so that the projection has next to nothing to do
+_MODE = {FloorTerm: FLOOR, DistanceTerm: DISTANCE, PixelTerm: REPROJECT}
 _LOSS = {"huber": HUBER, "cauchy": CAUCHY, "tukey": TUKEY}
+
+
+class Cameras(NamedTuple):
+    """The cameras of the pixel rows (k); world to camera frame by frame."""
+
+    R: np.ndarray  # (k t 3 3), R_camera_world
+    p: np.ndarray  # (k t 3), p_world_camera
+    focal: np.ndarray  # (k 2)
+    center: np.ndarray  # (k 2)
+    near: np.ndarray  # (k)
 
 
 class Data(NamedTuple):
@@ -39,6 +58,8 @@ class Data(NamedTuple):
     acceleration: np.ndarray  # (v), weight times rate^4
     step: np.ndarray  # (v), largest change from frame to frame, inf: free
     aim: np.ndarray  # (v), what the solver aims at below `step`
+    camera: np.ndarray  # (m), place of a pixel row's camera, -1 for other rows
+    cameras: Cameras
 
 
 class Scratch(NamedTuple):
@@ -102,7 +123,7 @@ def lay_out(tree: Tree, problem: Problem, Q: np.ndarray) -> Layout:
     vectors, turns = split_terms(problem)
     to, frm, axes = [], [], []
     for term in vectors:
-        if isinstance(term, PointTerm | FloorTerm):
+        if isinstance(term, PointTerm | FloorTerm | PixelTerm):
             names = (term.site, None, None)
         elif isinstance(term, DistanceTerm):
             names = (term.to_site, term.from_site, term.from_site)  # a length is the same in any axes
@@ -132,7 +153,8 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     turn_weight[zero] = 0.0
     quats[zero] = [1.0, 0, 0, 0]
     turn = geometry.matrix_from_quat(geometry.normalize(quats)) if turns else np.zeros((problem.frames, 0, 3, 3))
-    mode = [FLOOR if isinstance(t, FloorTerm) else DISTANCE if isinstance(t, DistanceTerm) else VECTOR for t in vectors]
+    mode = [_MODE.get(type(t), VECTOR) for t in vectors]
+    camera, cameras = _cameras(vectors, problem.frames)
     loss, scale = _losses(vectors)
     turn_loss, turn_scale = _losses(turns)
     posture, posture_weight = _posture(problem, L)
@@ -148,6 +170,8 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
         turn_scale=turn_scale[L.turn],
         posture=posture,
         posture_weight=posture_weight,
+        camera=camera[L.row],
+        cameras=cameras,
         **_limits(tree, problem, L),
     )
 
@@ -217,6 +241,9 @@ def _vector(term, frames: int) -> np.ndarray:
     """A vector row's target (t 3)."""
     if isinstance(term, PointTerm):
         return term.p_world_target
+    if isinstance(term, PixelTerm):
+        uv = np.asarray(term.uv_px, dtype=float)
+        return np.concatenate([uv, np.zeros((frames, 1))], axis=1) if uv.shape == (frames, 2) else uv
     if isinstance(term, DistanceTerm | FloorTerm):
         value = np.asarray(term.distance_m if isinstance(term, DistanceTerm) else term.z_world_m, dtype=float)
         if value.shape not in ((), (frames,)):
@@ -244,8 +271,36 @@ def _targets(targets: list, terms: list, places: list[int], frames: int, width: 
     return out, weight
 
 
+def camera_list(vectors: list) -> list[tuple[PinholeCamera, str | None]]:
+    """The different cameras of the pixel rows, each with the name of its focal length's parameter."""
+    return list({(id(t.camera), t.focal): (t.camera, t.focal) for t in vectors if isinstance(t, PixelTerm)}.values())
+
+
+def _cameras(vectors: list, frames: int) -> tuple[np.ndarray, Cameras]:
+    every = camera_list(vectors)
+    place = {(id(camera), focal): k for k, (camera, focal) in enumerate(every)}
+    of_row = [place[id(t.camera), t.focal] if isinstance(t, PixelTerm) else -1 for t in vectors]
+    R, p = np.zeros((len(every), frames, 3, 3)), np.zeros((len(every), frames, 3))
+    for k, (camera, _) in enumerate(every):
+        pose = np.asarray(camera.T_world_camera, dtype=float)
+        if pose.shape not in ((7,), (frames, 7)) or not np.isfinite(pose).all():
+            raise ValueError(f"T_world_camera is {pose.shape} or not finite, wanted (7,) or ({frames}, 7)")
+        q = geometry.quat_inverse(geometry.normalize(pose[..., :4]))
+        R[k], p[k] = geometry.matrix_from_quat(q), pose[..., 4:]
+    focal = np.array([camera.focal_px for camera, _ in every], dtype=float).reshape(-1, 2)
+    center = np.array([camera.center_px for camera, _ in every], dtype=float).reshape(-1, 2)
+    near = np.array([camera.near_m for camera, _ in every], dtype=float)
+    return np.array(of_row, dtype=np.int64), Cameras(R, p, focal, center, near)
+
+
+def _scale(term) -> float | None:
+    if isinstance(term, PixelTerm):
+        return term.huber_px
+    return term.huber_rad if isinstance(term, OrientationTerm) else term.huber_m
+
+
 def _losses(terms: list) -> tuple[np.ndarray, np.ndarray]:
-    scale = [t.huber_rad if isinstance(t, OrientationTerm) else t.huber_m for t in terms]
+    scale = [_scale(t) for t in terms]
     kind = [PLAIN if s is None else _LOSS[t.loss] for t, s in zip(terms, scale, strict=True)]
     return np.array(kind, dtype=np.int64), np.array([1.0 if s is None else s for s in scale], dtype=float)
 

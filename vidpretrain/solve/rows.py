@@ -15,7 +15,7 @@ from numba import njit
 from vidpretrain.kinematics.kernels import quat_of
 
 PLAIN, HUBER, CAUCHY, TUKEY = 0, 1, 2, 3
-VECTOR, DISTANCE, FLOOR = 0, 1, 2
+VECTOR, DISTANCE, FLOOR, REPROJECT = 0, 1, 2, 3
 
 
 @njit(cache=True)
@@ -109,6 +109,46 @@ def residual(mode, to, frm, axes, target, t, m, S, P, r, d):
     else:
         r[0], r[1], r[2] = d[0] - u, d[1] - v, d[2] - w
     return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+
+
+@njit(cache=True, error_model="numpy")
+def reproject(K, k, t, P, to, target, m, r, M):
+    """Write a pixel row's residual r (px) and M[1] = dr / dp, by the point in the world; the residual's length.
+
+    Nearer than `near`, 1 / z goes on with its slope there to at most 2 / near, and r[2] is what is missing to `near`
+    (0 beyond it), so the cost's first derivative is continuous. Source of the Jacobian: Hartley and Zisserman,
+    Multiple View Geometry, equation 6.2.
+    """
+    a, b, e = P[to, 0] - K.p[k, t, 0], P[to, 1] - K.p[k, t, 1], P[to, 2] - K.p[k, t, 2]
+    R = K.R
+    x = R[k, t, 0, 0] * a + R[k, t, 0, 1] * b + R[k, t, 0, 2] * e
+    y = R[k, t, 1, 0] * a + R[k, t, 1, 1] * b + R[k, t, 1, 2] * e
+    z = R[k, t, 2, 0] * a + R[k, t, 2, 1] * b + R[k, t, 2, 2] * e
+    near, fx, fy = K.near[k], K.focal[k, 0], K.focal[k, 1]
+    short = z < near
+    if short:
+        fading = np.exp(z / near - 1.0)
+        inverse, slope = (2.0 - fading) / near, -fading / (near * near)
+    else:
+        inverse = 1.0 / z
+        slope = -inverse * inverse
+    r[0] = fx * x * inverse + K.center[k, 0] - target[t, m, 0]
+    r[1] = fy * y * inverse + K.center[k, 1] - target[t, m, 1]
+    r[2] = fx * (near - z) / near if short else 0.0
+    for i in range(3):
+        M[1, 0, i] = fx * (inverse * R[k, t, 0, i] + x * slope * R[k, t, 2, i])
+        M[1, 1, i] = fy * (inverse * R[k, t, 1, i] + y * slope * R[k, t, 2, i])
+        M[1, 2, i] = -fx / near * R[k, t, 2, i] if short else 0.0
+    return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+
+
+@njit(cache=True, error_model="numpy")
+def through(count, M, J):
+    """Turn the first `count` columns of J, motions of a point, into motions of its picture."""
+    for i in range(count):
+        x, y, z = J[i, 0], J[i, 1], J[i, 2]
+        for j in range(3):
+            J[i, j] = M[1, j, 0] * x + M[1, j, 1] * y + M[1, j, 2] * z
 
 
 @njit(cache=True, error_model="numpy")
@@ -250,7 +290,10 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
             if weight <= 0.0:
                 continue
             to, frm, axes, mode = L.to_site[m], L.from_site[m], L.axes_site[m], D.mode[m]
-            length = residual(mode, to, frm, axes, D.target, t, m, S, P, r, d)
+            if mode == REPROJECT:
+                length = reproject(D.cameras, D.camera[m], t, P, to, D.target, m, r, s.work)
+            else:
+                length = residual(mode, to, frm, axes, D.target, t, m, S, P, r, d)
             left[t, L.row[m]] = length
             worth, share = robust(length, D.loss[m], D.scale[m])
             total += weight * worth
@@ -265,7 +308,9 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
                 base_columns(2, d[0], d[1], d[2], J)
             e0, e1 = L.lever_at[m], L.lever_at[m + 1]
             columns(e0, e1, L.lever_slot, L.lever_var, L.lever_ratio, L.lever_kind, to, frm, R, p, P, d, J, C)
-            if mode != VECTOR:
+            if mode == REPROJECT:
+                through(last - first, s.work, J)
+            elif mode != VECTOR:
                 along(first, last, d, mode == FLOOR, J)
             accumulate(share * weight, first, last, L.rowvar, J, r, k, n, wide, G, A)
             if newton and L.simple[m] and mode == VECTOR:
