@@ -21,18 +21,13 @@ from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, REPROJ
 from vidpretrain.tree import Tree
 
 AIM = 0.995  # of the speed limit, so that the projection has next to nothing to do
+CAMERA = {
+    "R_camera_world": slice(0, 9), "p_world_camera": slice(9, 12), "focal_px": slice(12, 14),
+    "center_px": slice(14, 16), "near_m": slice(16, 17),
+}  # fmt: skip
+"""What the 17 numbers of a camera are: one array, because every array handed from kernel to kernel costs time."""
 _MODE = {FloorTerm: FLOOR, DistanceTerm: DISTANCE, PixelTerm: REPROJECT}
 _LOSS = {"huber": HUBER, "cauchy": CAUCHY, "tukey": TUKEY}
-
-
-class Cameras(NamedTuple):
-    """The cameras of the pixel rows (k); world to camera frame by frame."""
-
-    R: np.ndarray  # (k t 3 3), R_camera_world
-    p: np.ndarray  # (k t 3), p_world_camera
-    focal: np.ndarray  # (k 2)
-    center: np.ndarray  # (k 2)
-    near: np.ndarray  # (k)
 
 
 class Data(NamedTuple):
@@ -58,8 +53,7 @@ class Data(NamedTuple):
     acceleration: np.ndarray  # (v), weight times rate^4
     step: np.ndarray  # (v), largest change from frame to frame, inf: free
     aim: np.ndarray  # (v), what the solver aims at below `step`
-    camera: np.ndarray  # (m), place of a pixel row's camera, -1 for other rows
-    cameras: Cameras
+    camera: np.ndarray  # (k t 17), the cameras of the pixel rows, see CAMERA
 
 
 class Scratch(NamedTuple):
@@ -144,7 +138,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     vectors, turns = split_terms(problem)
     places = {id(term): i for i, term in enumerate(problem.terms)}
     target, weight = _targets(
-        [_vector(t, problem.frames) for t in vectors], vectors, [places[id(t)] for t in vectors], problem.frames, 3
+        _vectors(vectors, problem.frames), vectors, [places[id(t)] for t in vectors], problem.frames, 3
     )
     quats, turn_weight = _targets(
         [t.q_world_target for t in turns], turns, [places[id(t)] for t in turns], problem.frames, 4
@@ -154,7 +148,6 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     quats[zero] = [1.0, 0, 0, 0]
     turn = geometry.matrix_from_quat(geometry.normalize(quats)) if turns else np.zeros((problem.frames, 0, 3, 3))
     mode = [_MODE.get(type(t), VECTOR) for t in vectors]
-    camera, cameras = _cameras(vectors, problem.frames)
     loss, scale = _losses(vectors)
     turn_loss, turn_scale = _losses(turns)
     posture, posture_weight = _posture(problem, L)
@@ -170,8 +163,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
         turn_scale=turn_scale[L.turn],
         posture=posture,
         posture_weight=posture_weight,
-        camera=camera[L.row],
-        cameras=cameras,
+        camera=_cameras(vectors, problem.frames),
         **_limits(tree, problem, L),
     )
 
@@ -237,13 +229,25 @@ def _speed(tree: Tree, problem: Problem) -> np.ndarray:
     return speed
 
 
+def _vectors(vectors: list, frames: int) -> list[np.ndarray]:
+    """The vector rows' targets (t 3); a pixel row's is u, v and its camera's place."""
+    places = {(id(camera), focal): k for k, (camera, focal) in enumerate(camera_list(vectors))}
+    out = []
+    for term in vectors:
+        if not isinstance(term, PixelTerm):
+            out.append(_vector(term, frames))
+        elif np.shape(term.uv_px) == (frames, 2):
+            place = np.full((frames, 1), float(places[id(term.camera), term.focal]))
+            out.append(np.concatenate([term.uv_px, place], axis=1))
+        else:
+            out.append(term.uv_px)  # refused by its shape
+    return out
+
+
 def _vector(term, frames: int) -> np.ndarray:
     """A vector row's target (t 3)."""
     if isinstance(term, PointTerm):
         return term.p_world_target
-    if isinstance(term, PixelTerm):
-        uv = np.asarray(term.uv_px, dtype=float)
-        return np.concatenate([uv, np.zeros((frames, 1))], axis=1) if uv.shape == (frames, 2) else uv
     if isinstance(term, DistanceTerm | FloorTerm):
         value = np.asarray(term.distance_m if isinstance(term, DistanceTerm) else term.z_world_m, dtype=float)
         if value.shape not in ((), (frames,)):
@@ -276,21 +280,21 @@ def camera_list(vectors: list) -> list[tuple[PinholeCamera, str | None]]:
     return list({(id(t.camera), t.focal): (t.camera, t.focal) for t in vectors if isinstance(t, PixelTerm)}.values())
 
 
-def _cameras(vectors: list, frames: int) -> tuple[np.ndarray, Cameras]:
+def _cameras(vectors: list, frames: int) -> np.ndarray:
+    """The cameras (k t 17)."""
     every = camera_list(vectors)
-    place = {(id(camera), focal): k for k, (camera, focal) in enumerate(every)}
-    of_row = [place[id(t.camera), t.focal] if isinstance(t, PixelTerm) else -1 for t in vectors]
-    R, p = np.zeros((len(every), frames, 3, 3)), np.zeros((len(every), frames, 3))
-    for k, (camera, _) in enumerate(every):
+    out = np.zeros((len(every), frames, 17))
+    for row, (camera, _) in zip(out, every, strict=True):
         pose = np.asarray(camera.T_world_camera, dtype=float)
         if pose.shape not in ((7,), (frames, 7)) or not np.isfinite(pose).all():
             raise ValueError(f"T_world_camera is {pose.shape} or not finite, wanted (7,) or ({frames}, 7)")
-        q = geometry.quat_inverse(geometry.normalize(pose[..., :4]))
-        R[k], p[k] = geometry.matrix_from_quat(q), pose[..., 4:]
-    focal = np.array([camera.focal_px for camera, _ in every], dtype=float).reshape(-1, 2)
-    center = np.array([camera.center_px for camera, _ in every], dtype=float).reshape(-1, 2)
-    near = np.array([camera.near_m for camera, _ in every], dtype=float)
-    return np.array(of_row, dtype=np.int64), Cameras(R, p, focal, center, near)
+        R = geometry.matrix_from_quat(geometry.quat_inverse(geometry.normalize(pose[..., :4])))
+        row[:, CAMERA["R_camera_world"]] = R.reshape(*pose.shape[:-1], 9)
+        row[:, CAMERA["p_world_camera"]] = pose[..., 4:]
+        row[:, CAMERA["focal_px"]] = camera.focal_px
+        row[:, CAMERA["center_px"]] = camera.center_px
+        row[:, CAMERA["near_m"]] = camera.near_m
+    return out
 
 
 def _scale(term) -> float | None:
