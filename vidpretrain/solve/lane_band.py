@@ -16,7 +16,7 @@ from numba import njit
 from vidpretrain.solve.band import factor, solve
 from vidpretrain.solve.lane_rows import pair_at
 from vidpretrain.solve.lane_unrolled import UNROLLED, back_frame, eliminate_frame
-from vidpretrain.solve.lanes import LANES, least, load, most, size, splat, store, total
+from vidpretrain.solve.lanes import LANES, kernel, least, load, most, size, splat, store, total
 
 _GONE = 1e-6  # a coupling that has fallen to this share of where it began is left out
 
@@ -55,7 +55,7 @@ def lane_band(frames, n):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def couple(E, k, n, first, end):
     """Rows of frame k in the columns [first, end) of the two frames before: U before, F after dividing by pivots."""
     F, U, base = E.F, E.U, (k - 2) * n
@@ -75,7 +75,7 @@ def couple(E, k, n, first, end):
             store(F, (k * n + v, j), x * inverse)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def own(E, k, n, first, end):
     """Frame k's block less what `couple` took in the columns [first, end), factored; the smallest pivot."""
     F, U, w = E.F, E.U, 2 * n
@@ -96,7 +96,7 @@ def own(E, k, n, first, end):
     return pivot
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def before(E, k, n, v, c):
     """Coupling of unknown v of frame k, 0 or 1, to unknown c of the separator before."""
     if (k == 0 and c == v) or (k == 1 and c == n + v):
@@ -106,7 +106,7 @@ def before(E, k, n, v, c):
     return splat(0.0)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def carry(E, k, n, first):
     """What the separator before feels of frame k: its rows of Z, and their share of T and x; the largest of them."""
     F, Z, base, w = E.F, E.Z, (k - 2) * n, 2 * n
@@ -156,7 +156,7 @@ def carry(E, k, n, first):
     return total(largest)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def frame(E, k, n):
     """What `couple`, `own` and the right side's row do, for few unknowns."""
     if n == 1:
@@ -170,7 +170,7 @@ def frame(E, k, n):
     return eliminate_frame(E.F, E.H, E.near, E.far, E.b, E.inverse, E.z, k, 5)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def back(E, k, n):
     """Take the solution of frame k out of the two before, for few unknowns."""
     if n == 1:
@@ -185,7 +185,7 @@ def back(E, k, n):
         back_frame(E.F, E.b, k, 5)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def eliminate(E, last):
     """Factor frames [0, last) of every stretch; (smallest pivot, frames that feel the separator before)."""
     n = E.near.shape[1]
@@ -214,7 +214,7 @@ def eliminate(E, last):
     return pivot, felt
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def separate(E, last, felt):
     """What elimination leaves of the separators, frames last and last + 1: S, R (with the one before) and s."""
     n = E.near.shape[1]
@@ -248,7 +248,7 @@ def separate(E, last, felt):
                 store(E.S, (row, col), x)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def join(E):
     """Solve the separators together; writes their frames of b and, to x, what each stretch sees before it."""
     n = E.near.shape[1]
@@ -275,7 +275,7 @@ def join(E):
     return True
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_solve(E):
     """Overwrite b with the solution of the system; False where it is not positive definite. H stays."""
     frames, n = E.near.shape[0], E.near.shape[1]

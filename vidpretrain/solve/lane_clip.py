@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from vidpretrain.solve.band import blocked
-from vidpretrain.solve.descend import LEAST_DAMPING, MOST_DAMPING, STOPPED_RAD, STOPPED_SHARE, adapt
+from vidpretrain.solve.descend import MOST_DAMPING, STOPPED_RAD, STOPPED_SHARE, adapt
 from vidpretrain.solve.lane_band import lane_band, lane_solve
 from vidpretrain.solve.lane_rows import chain, lane_rows, lane_scratch, pair_at, seen_from_root
-from vidpretrain.solve.lanes import LANES, least, load, most, size, splat, store, total, where_less
+from vidpretrain.solve.lanes import LANES, kernel, least, load, most, size, splat, store, total, where_less
 
 LEAST_FRAMES = 64  # a stretch has eight frames or more
 
@@ -35,7 +34,7 @@ class Strip(NamedTuple):
     left: np.ndarray  # (k m 8)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def to_lanes(source, out, margin):
     """Write frames (t ...) flattened to (t w) to stretches (k w 8) from row `margin` on; the last frame is repeated."""
     frames, count = len(source), out.shape[0] - 2 * margin
@@ -46,7 +45,7 @@ def to_lanes(source, out, margin):
                 out[k + margin, i, lane] = source[t, i]
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def margins(X):
     """Copy into each stretch's margins what its neighbours hold there."""
     count = len(X) - 4
@@ -89,7 +88,7 @@ def strip(L, D, c, st):
     return Strip(target, weight, posture, pair, triple, real, push, damping, free, left)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost):
     """Add velocity, acceleration and the speed limit to what `lane_rows` wrote; writes the coupling of frames."""
     for v in range(len(K.column)):
@@ -119,7 +118,7 @@ def lane_smooth(K, stiffness, P, X, wanted, G, H, near, far, cost):
                 store(far, (k, v), t2)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_pass(K, stiffness, P, X, wanted, newton, G, H, near, far, cost, s):
     """Cost (k 8) and, with `wanted`, gradient and matrix of all frames at X; the whole cost."""
     for k in range(len(cost)):
@@ -133,7 +132,7 @@ def lane_pass(K, stiffness, P, X, wanted, newton, G, H, near, far, cost, s):
     return total(whole)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_prepare(K, P, X, G, H, near, far, E):
     """Write the damped system to E, unknowns at their limits taken out."""
     n, frames = len(K.column), len(G)
@@ -165,7 +164,7 @@ def lane_prepare(K, P, X, G, H, near, far, E):
             store(E.H, (k, pair_at(v, v)), where_less(0.5, free, d, 1.0))
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_move(K, X, b, X_new):
     """Write the trial state to X_new; the fall of the cost that is predicted is left to the caller."""
     n = len(K.column)
@@ -176,7 +175,7 @@ def lane_move(K, X, b, X_new):
     margins(X_new)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_predicted(P, G, b):
     """How much the cost falls by the quadratic model, at least."""
     n, sums = G.shape[1], splat(0.0)
@@ -186,7 +185,7 @@ def lane_predicted(P, G, b):
     return total(sums)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def from_lanes(source, out):
     """Copy (k 8) to frames (t)."""
     count = len(source)
@@ -202,7 +201,6 @@ def lane_descend(L, D, c, st, iterations, tolerance, newton):
     n, count = len(K.column), len(P.real)
     stiffness = st.stiffness[v0 : v0 + n]
     newton, yes = newton and K.newton, n > 0
-    pairs = n * (n + 1) // 2
     E = lane_band(count, n)
     X = np.empty((count + 4, n, LANES))
     to_lanes(np.ascontiguousarray(st.Q[:, K.column]), X, 2)

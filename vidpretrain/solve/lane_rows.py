@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from vidpretrain.solve.lanes import LANES, least, load, root, sine_cosine, splat, store, where_less
+from vidpretrain.solve.lanes import LANES, kernel, least, load, root, sine_cosine, splat, store, where_less
 from vidpretrain.solve.rows import HUBER, PLAIN, VECTOR
 
 MOST_UNKNOWNS = 10
@@ -56,7 +56,7 @@ class LaneScratch(NamedTuple):
     U: np.ndarray
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def suits(L, D, c):
     """Whether a component is of the kind that lanes can do."""
     n = L.var_at[c + 1] - L.var_at[c]
@@ -143,13 +143,13 @@ def seen_from_root(L, D, c, Rb, pb):
     return out
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def pair_at(a, b):
     """Place of entry (a, b) of a symmetric matrix in its lower triangle."""
     return a * (a + 1) // 2 + b if a >= b else b * (b + 1) // 2 + a
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_place(K, X, x, s):
     """Write the joints' rotations and origins (in the root's axes) of eight frames to s.g."""
     g = s.g
@@ -174,7 +174,7 @@ def lane_place(K, X, x, s):
                 store(g, (o, 9 + r), at + e * angle)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_rows(K, X, x, target, weight, posture, t, wanted, newton, G, H, cost, left, s):
     """Cost of eight frames at `X[x]` (v 8) against the targets at index t; fills `cost[t]` and `left[t]`.
 
@@ -249,7 +249,7 @@ def lane_rows(K, X, x, target, weight, posture, t, wanted, newton, G, H, cost, l
         bend_where_positive(n, t, H, s.B, s.U)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def bend_where_positive(n, t, H, B, U):
     """Add B to `H[t]` in the lanes where the sum stays positive definite with the least damping; U is scratch."""
     pivot = splat(np.inf)

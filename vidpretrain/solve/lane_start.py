@@ -15,7 +15,7 @@ from numba import njit
 
 from vidpretrain.solve.descend import LEAST_DAMPING
 from vidpretrain.solve.lane_rows import LaneScratch, chain, lane_rows, lane_scratch, pair_at, seen_from_root
-from vidpretrain.solve.lanes import LANES, least, load, most, splat, store, total, where_less
+from vidpretrain.solve.lanes import LANES, kernel, least, load, most, splat, store, total, where_less
 from vidpretrain.solve.single import SAME_RAD
 
 CARRIED = LANES // 2  # postures each way, so that all lanes are used
@@ -60,7 +60,7 @@ def frames_of(K):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def look_at(L, D, c, seen, B, lane, t):
     """Give a lane the targets of frame t."""
     m0, v0 = L.row_at[c], L.var_at[c]
@@ -72,7 +72,7 @@ def look_at(L, D, c, seen, B, lane, t):
         B.posture[0, v, lane] = D.posture[t, v0 + v]
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_settle(K, B, tie, iterations, enough):
     """Damped Gauss-Newton on eight frames by themselves from X, each held to where it begins by `tie` (v).
 
@@ -111,7 +111,7 @@ def lane_settle(K, B, tie, iterations, enough):
         lane_step(K, B)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def lane_step(K, B):
     """Write to Y where the damped equations of each lane lead, unknowns at their limits held."""
     n, zero = len(K.column), len(K.column) - len(K.column)
@@ -197,7 +197,7 @@ def cheapest(found, worth, price):
     return path
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@kernel
 def replace(K, B, age, seed):
     """Put another posture where two on the same way have met, or where one has stayed dear; the next seed."""
     n = len(K.column)

@@ -11,9 +11,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
-from vidpretrain.solve.lanes import FUSED, LANES, VECTOR, lanes
+from vidpretrain.solve.lanes import FUSED, LANES, VECTOR, intrinsic, lanes
 
 UNROLLED = 5
 

@@ -14,9 +14,12 @@ from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import lower_builtin, models, register_model
 
 LANES = 8
+intrinsic: Any = _intrinsic
+kernel: Any = njit(cache=True, error_model="numpy", _nrt=False)  # for functions that make no arrays
 _DOUBLE = ir.DoubleType()
 VECTOR = ir.VectorType(_DOUBLE, LANES)
 FUSED = ("contract",)
@@ -32,7 +35,10 @@ class LanesType(types.Type):
 lanes = LanesType()
 
 
-@register_model(LanesType)
+_register: Any = register_model(LanesType)
+
+
+@_register
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, VECTOR)
