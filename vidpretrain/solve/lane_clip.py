@@ -269,3 +269,19 @@ def lane_cost(L, D, c, st):
         for t in range(len(st.Q)):
             st.left[t, row] = P.left[t % count, m, t // count]
     return whole
+
+
+@njit(cache=True, error_model="numpy")
+def lane_curvature(L, D, c, st, out):
+    """Write the mean diagonal of a component's matrix to out (v), without the speed limits."""
+    K, P = chain(L, D, c), strip(L, D, c, st)
+    n, count = len(K.column), len(P.real)
+    E, no, yes = lane_band(count, n), n < 0, n > 0
+    X, G, cost = np.empty((count + 4, n, LANES)), np.empty((count, n, LANES)), np.empty((count, LANES))
+    to_lanes(np.ascontiguousarray(st.Q[:, K.column]), X, 2)
+    lane_pass(K, np.zeros(n), P, X, yes, no, G, E.H, E.near, E.far, cost, lane_scratch(K))
+    for v in range(n):
+        mean = 1e-9
+        for t in range(len(st.Q)):
+            mean += E.H[t % count, pair_at(v, v), t // count] / len(st.Q)
+        out[L.var_at[c] + v] = mean

@@ -8,7 +8,7 @@ Multiplications and additions may be fused (contract); nothing else about them i
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, cast
 
 from llvmlite import ir
 from numba import njit
@@ -35,10 +35,7 @@ class LanesType(types.Type):
 lanes = LanesType()
 
 
-_register: Any = register_model(LanesType)
-
-
-@_register
+@cast(Any, register_model)(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, VECTOR)
