@@ -19,7 +19,7 @@ from numba.extending import lower_builtin, models, register_model
 
 LANES = 8
 intrinsic: Any = _intrinsic
-kernel: Any = njit(cache=True, error_model="numpy", _nrt=False)  # for functions that make no arrays
+kernel: Any = cast(Any, njit)(cache=True, error_model="numpy", _nrt=False)  # for functions that make no arrays
 _DOUBLE = ir.DoubleType()
 VECTOR = ir.VectorType(_DOUBLE, LANES)
 FUSED = ("contract",)
@@ -35,7 +35,7 @@ class LanesType(types.Type):
 lanes = LanesType()
 
 
-@cast(Any, register_model)(LanesType)
+@register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, VECTOR)
@@ -52,7 +52,7 @@ def _as_lanes(builder: Any, kind: Any, value: Any) -> Any:
 
 
 def _binary(op: Any, method: str) -> None:
-    @infer_global(op)
+    @cast(Any, infer_global)(op)
     class _Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and any(isinstance(a, LanesType) for a in args):
