@@ -19,6 +19,8 @@ class RetargetConfig:
     What lies is dropped and counted (`RobotMotion.faults`): `on_mirrored` "swap" takes a hand or body whose left and
     right are exchanged for the other side instead, `on_upside_down` "right" turns the world over. A wrist or trunk that
     moves faster than `max_person_speed_m_s` and farther than `jump_m` at once has jumped.
+
+    `self_collision` keeps the robot's links `collision_margin_m` apart (as capsules), at the expense of its targets.
     """
 
     rate_hz: float = 30.0
@@ -55,6 +57,8 @@ class RetargetConfig:
     on_upside_down: Literal["refuse", "right"] = "refuse"
     max_person_speed_m_s: float = 10.0
     jump_m: float = 0.15
+    self_collision: bool = True
+    collision_margin_m: float = 0.001
     max_iterations: int = 60
     tolerance: float = 1e-8
     max_median_error_m: float = 0.12
