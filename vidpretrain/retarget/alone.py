@@ -39,7 +39,7 @@ def retarget_hand(
         return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
     state = SideState(arm=hand.valid, hand=hand.valid, imputed=hand.imputed, sigma_m=grid.sigma(f"{side}_hand_wrist"))
     problem, names = hand_problem(robot, side, fingers_of(robot, side), hand, state, config)
-    solved = solve(robot, problem, names, Start(joint_pos=robot.home), config)
+    solved = solve(robot, robot.tree, problem, names, Start(joint_pos=robot.home), config)
     if not np.isfinite(solved.solution.joint_pos).all():
         return Reject(reason=Reason.NOT_CONVERGED, detail=f"no finite motion of {robot.name}")
     T_world_base = _mount(robot, grid, hand)

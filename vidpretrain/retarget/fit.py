@@ -16,6 +16,7 @@ from vidpretrain.retarget.packing import robot_motion
 from vidpretrain.retarget.resample import GridMotion, resample
 from vidpretrain.retarget.sides import face_is_behind
 from vidpretrain.retarget.sizes import measure
+from vidpretrain.retarget.soles import sole_corners, with_corners
 from vidpretrain.retarget.solving import Solved, errors_of, solve
 from vidpretrain.retarget.targets import SideState, build_problem, other_postures
 from vidpretrain.robot import Robot
@@ -71,13 +72,16 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
         return dataclasses.replace(refused, faults=tuple(found))
     placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
     states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
-    body = whole.place_body(grid, size, motion.height_m) if whole.is_whole_body(grid, size, kind, config) else None
+    body, tree = None, robot.tree
+    if whole.is_whole_body(grid, size, kind, config):
+        corners = sole_corners(robot, size.leg_m)
+        body, tree = whole.place_body(grid, size, motion.height_m, corners, config), with_corners(tree, corners)
     problem, names = build_problem(robot, size, placed, hands, states, body, config)
     assert problem.posture is not None
     base = None if body is None else body.T_world_pelvis
     others = other_postures(robot, problem)
     start = Start(joint_pos=problem.posture.q_ref, T_world_base=base, others=others)
-    solved = solve(robot, problem, names, start, config)
+    solved = solve(robot, tree, problem, names, start, config)
     refused = _poor(solved.free, errors_of(solved.free, names), config)
     if refused is not None:
         return dataclasses.replace(refused, faults=tuple(found))
@@ -195,6 +199,8 @@ def _pack(motion, robot: Robot, grid, placed, hands, states, body, solved: Solve
         T_world_base = np.asarray(solved.solution.T_world_base)
         T_base_camera = geometry.compose(geometry.inverse(T_world_base), body.T_world_camera)
         figures["leg_scale"] = body.scale
+        for i, side in enumerate(SIDES):
+            figures[f"{side}_standing_frames"] = float(body.stands[:, i].sum())
     return robot_motion(
         *(motion, robot, grid, solved, names, states, hands, config),
         T_world_base=T_world_base,
