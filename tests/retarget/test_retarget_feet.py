@@ -1,4 +1,4 @@
-"""Feet that stand: found with hysteresis, held in one place on the ground, rolling without sliding, and smooth between."""
+"""Feet that stand: found with hysteresis, held in one place on the ground, rolling without sliding, smooth between."""
 
 from __future__ import annotations
 
@@ -131,8 +131,9 @@ def test_soles_reach_as_far_as_the_shapes_of_the_feet(name):
         site = body.model.site(f"{side}_foot")
         T_site_body = geometry.inverse(geometry.pose(site.quat, site.pos))
         theirs = geometry.transform(T_site_body, body.soles[side].p_body_corner)
-        np.testing.assert_allclose(corners[side][:, :2].max(axis=0), theirs[:, :2].max(axis=0), atol=0.03)
-        np.testing.assert_allclose(corners[side][:, :2].min(axis=0), theirs[:, :2].min(axis=0), atol=0.03)
+        for k, close_m in ((0, 0.03), (1, 0.06)):  # capsules are round: a flat foot's is wider than it
+            assert corners[side][:, k].max() == pytest.approx(theirs[:, k].max(), abs=close_m)
+            assert corners[side][:, k].min() == pytest.approx(theirs[:, k].min(), abs=close_m)
 
 
 def test_sites_at_the_corners_are_where_they_are_said_to_be(inspire):
@@ -146,13 +147,13 @@ def test_sites_at_the_corners_are_where_they_are_said_to_be(inspire):
 
 
 def skating(make, robot):
-    """A squat of a person whose whole world slides at 15 cm/s and sinks by 6 cm, with toes seen 2 cm too low."""
+    """A squat of a person whose whole world slides at 15 cm/s and sinks by 6 cm, with toes seen 5 cm too low."""
     truth, base = make["squat"](robot, 90)
     person = make["walker"](robot, truth, base)
     p = np.array(person.p_world_keypoint)
     slide = np.arange(90)[:, None] / 30.0 * np.array([0.15, 0.05, -0.02])
     toes = [skeleton("human75").index(f"{side}_foot_index") for side in SIDES]
-    p[:, toes, 2] -= 0.02
+    p[:, toes, 2] -= 0.05
     root = np.array(person.T_world_root)
     root[:, 4:] += slide
     return dataclasses.replace(person, p_world_keypoint=p + slide[:, None], T_world_root=root)

@@ -54,11 +54,11 @@ def plant(
     """
     rate_hz = config.rate_hz
     ends = {side: _ends(T_world_foot[side], reach_m[side]) for side in SIDES}
-    shift = np.zeros((len(seen), 3))
-    shift[:, 2] = -_floor(ends, rate_hz, config.max_floor_shift_m)
-    motion = {side: _speed_height(ends[side] + shift[:, None], rate_hz) for side in SIDES}
+    floor = np.stack([np.zeros(len(seen)), np.zeros(len(seen)), _lowest(ends, rate_hz)], axis=1)
+    motion = {side: _speed_height(ends[side] - floor[:, None], rate_hz) for side in SIDES}
     stands = np.stack([standing(*motion[side], seen, config) for side in SIDES], axis=1)
-    shift[:, :2] = -_drift(ends, stands, rate_hz)
+    height = _floor(ends, stands, rate_hz).clip(-config.max_floor_shift_m, config.max_floor_shift_m)
+    shift = -np.concatenate([_drift(ends, stands, rate_hz), height[:, None]], axis=1)
     moved = {side: geometry.pose(T[:, :4], T[:, 4:] + shift) for side, T in T_world_foot.items()}
     out = {side: _still(moved[side], reach_m[side], stands[:, i], rate_hz) for i, side in enumerate(SIDES)}
     lift = [_lift(out[side], reach_m[side], stands[:, i], config) for i, side in enumerate(SIDES)]
@@ -108,11 +108,22 @@ def _speed_height(ends: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndar
     return speed, ends[..., 2].min(axis=1)
 
 
-def _floor(ends: dict[str, np.ndarray], rate_hz: float, most_m: float) -> np.ndarray:
-    """(t) height of the floor as the person's lower foot tells it, over more than a step or a jump."""
-    middle = np.stack([0.5 * (e[:, 0, 2] + e[:, 1, 2]) for e in ends.values()]).min(axis=0)
-    lowest = minimum_filter1d(_smooth(middle, 0.05, rate_hz), 2 * int(0.5 * _FLOOR_S * rate_hz) + 1, mode="nearest")
-    return np.clip(_smooth(lowest, _FLOOR_SMOOTH_S, rate_hz), -most_m, most_m)
+def _lowest(ends: dict[str, np.ndarray], rate_hz: float) -> np.ndarray:
+    """(t) height of the lower foot over more than a step or a jump: the floor, roughly."""
+    middle = _smooth(np.stack([e[..., 2].mean(axis=1) for e in ends.values()]).min(axis=0), 0.05, rate_hz)
+    lowest = minimum_filter1d(middle, 2 * int(0.5 * _FLOOR_S * rate_hz) + 1, mode="nearest")
+    return _smooth(lowest, _FLOOR_SMOOTH_S, rate_hz)
+
+
+def _floor(ends: dict[str, np.ndarray], stands: np.ndarray, rate_hz: float) -> np.ndarray:
+    """(t) height of the soles that stand, interpolated while none does; 0 where none ever does."""
+    known = stands.any(axis=1)
+    if not known.any():
+        return np.zeros(len(known))
+    middle = np.stack([ends[side][..., 2].mean(axis=1) for side in SIDES], axis=1)
+    height = np.where(stands, middle, 0.0).sum(axis=1) / np.maximum(stands.sum(axis=1), 1)
+    index = np.arange(len(known))
+    return _smooth(np.interp(index, index[known], height[known]), _DRIFT_SMOOTH_S, rate_hz)
 
 
 def _drift(ends: dict[str, np.ndarray], stands: np.ndarray, rate_hz: float) -> np.ndarray:
