@@ -69,7 +69,7 @@ class RetargetConfig:
     stand_sigma_m: float = 0.005
     swing_clearance_m: float = 0.03
     max_floor_shift_m: float = 0.15
-    self_collision: bool = True
+    self_collision: bool = False
     collision_margin_m: float = 0.001
     max_iterations: int = 60
     tolerance: float = 1e-8
