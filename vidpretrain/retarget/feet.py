@@ -117,7 +117,7 @@ def _lowest(ends: dict[str, np.ndarray], rate_hz: float) -> np.ndarray:
 
 def _floor(ends: dict[str, np.ndarray], stands: np.ndarray, rate_hz: float) -> np.ndarray:
     """(t) height of the soles that stand, interpolated while none does; 0 where none ever does."""
-    known = stands.any(axis=1)
+    known = np.asarray(stands.any(axis=1))
     if not known.any():
         return np.zeros(len(known))
     middle = np.stack([ends[side][..., 2].mean(axis=1) for side in SIDES], axis=1)
