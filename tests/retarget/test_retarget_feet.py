@@ -21,7 +21,7 @@ from vidpretrain.timebase import runs
 from vidpretrain.types import RobotMotion
 
 CONFIG = RetargetConfig()
-REACH: dict[str, tuple[float, float]] = {side: (0.1, 0.08) for side in SIDES}
+REACH: dict[str, tuple[float, float]] = dict.fromkeys([*SIDES], (0.1, 0.08))
 
 
 def steps(frames: int = 120, drift_m_s: float = 0.1, sink_m: float = 0.0, tilt_rad: float = 0.0):
