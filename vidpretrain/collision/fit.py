@@ -98,7 +98,7 @@ def _shapes(model) -> list[tuple[str, np.ndarray, np.ndarray, float]]:
 
 
 def _capsules(model, g: int) -> np.ndarray:
-    """Capsules (k 7: start, end, radius) of one geom in its own frame: itself, or some around a mesh, box or cylinder."""
+    """Capsules (k 7: start, end, radius) of one geom in its own frame: itself, or some around a mesh or box."""
     kind, size = int(model.geom_type[g]), model.geom_size[g]
     if kind in (_SPHERE, _CAPSULE):
         half = float(size[1]) if kind == _CAPSULE else 0.0
@@ -108,8 +108,9 @@ def _capsules(model, g: int) -> np.ndarray:
         return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
     if kind == _CYLINDER:
         angle = 2 * np.pi * np.arange(_RING) / _RING
+        up = np.array([0.0, 0.0, size[1]])
         ring = size[0] * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
-        return capsules.fit(np.concatenate([ring - [0, 0, size[1]], ring + [0, 0, size[1]]]))
+        return capsules.fit(np.concatenate([ring - up, ring + up]))
     if kind == _BOX:
         return capsules.fit(np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T * size)
     if kind == _ELLIPSOID:

@@ -22,7 +22,7 @@ CROSSED_M = 1e-6
 
 
 class Blocks(NamedTuple):
-    """Runs of pairs of the same two links, `at` (b + 1) where each begins, and a ball (joint's frame) around each link."""
+    """Runs of pairs of the same two links, `at` (b + 1) where each begins; a ball around each link, in its frame."""
 
     at: np.ndarray
     link: np.ndarray  # (b 2)

@@ -60,9 +60,7 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
     contact.worst[:] = first.worst
     free = with_followers(limb, tree)
     damping = np.full((len(limb.L.base), problem.frames), _FIRST_DAMPING)
-    run = _Apart(
-        work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping
-    )
+    run = _Apart(work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping)
     left = _push(run, windows(np.flatnonzero(first.worst < first.margin_m), problem.frames))
     for stretch in left:
         _around(run, *stretch)
@@ -119,8 +117,9 @@ def _around(run: _Apart, lo: int, hi: int) -> None:
     stuck = run.work.st.Q[lo:hi].copy()
     run.work.st.Q[lo:hi] = run.free[lo:hi]
     if _retreat(run, lo, hi, run.q()):
-        return _come_back(run, lo, hi)
-    run.work.st.Q[lo:hi] = stuck
+        _come_back(run, lo, hi)
+    else:
+        run.work.st.Q[lo:hi] = stuck
 
 
 def _retreat(run: _Apart, lo: int, hi: int, Q: np.ndarray) -> bool:

@@ -29,7 +29,7 @@ def trunk(tree: Tree) -> np.ndarray:
 
 
 def limbs(work: Work, tree: Tree, problem: Problem) -> Work:
-    """A solve of the limbs alone that stands where `work` stands; `work` itself where there is no trunk to leave out."""
+    """A solve of the limbs alone, standing where `work` stands; `work` itself where no trunk ties them together."""
     still = trunk(tree) & active_joints(tree, problem)
     columns = np.where(work.L.var_column >= 0, work.L.var_column, 0)
     mixed = False

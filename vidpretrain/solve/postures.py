@@ -28,7 +28,9 @@ def targets_of(
         rest = np.array(np.asarray(problem.posture.q_ref, dtype=float).reshape(-1, len(lower))[0])
     yield _with(tree, Q, moved, rest)
     random = np.random.default_rng(0)
-    drawn = rest + 0.6 * (random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi), (_DRAWN, len(rest))) - rest)
+    drawn = rest + 0.6 * (
+        random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi), (_DRAWN, len(rest))) - rest
+    )
     gaps = np.empty((_DRAWN, len(Q[::4])))
     for i, posture in enumerate(drawn):
         least_gaps(*contact.arrays, _with(tree, Q[::4], moved, posture), 0.05, -np.inf, gaps[i])
