@@ -25,7 +25,7 @@ def clasping(tree, frames: int = 60, **changes) -> Problem:
     way = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frames) / frames))[:, None]
     terms = []
     for i, site in enumerate(("a_tip", "b_tip")):
-        across = tips[i] + way * 0.55 * (tips[1 - i] - tips[i]) * [1, 0, 1] - way * [0, 0, 0.01]
+        across = tips[i] + way * 1.3 * (tips[1 - i] - tips[i]) * [1, 0, 1] - way * [0, 0, 0.01]
         terms.append(PointTerm(site=site, p_world_target=across, weight=np.full(frames, 1e4)))
     return Problem(
         rate_hz=RATE,

@@ -18,7 +18,7 @@ BARE_M, BARE_SHARE = (0.0005, 0.0015), 0.1
 MOST = 3
 _PLANES, _RAYS = 320, 320
 _GOOD_M, _GOOD_SHARE, _BETTER = (0.0035, 0.006), 0.25, 0.75
-_ITERATIONS, _BARE_WEIGHT = 40, 8.0
+_ITERATIONS, _BARE_WEIGHT, _SETTLED = 120, 8.0, 1e-3
 _SPLITS = ((0, 1), (0, 2), (1, 0))
 
 
@@ -60,7 +60,9 @@ def fit(points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "k 7"]:
 def _surface(corners: np.ndarray, normals: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Points (n 3) where rays from the middle leave the shape, as far as its planes tell."""
     middle = 0.5 * (corners.max(axis=0) + corners.min(axis=0))
-    rays = sphere(_RAYS)
+    axes = np.linalg.svd(corners - corners.mean(axis=0), full_matrices=False)[2]
+    rays = (sphere(_RAYS) * np.maximum(np.ptp(corners @ axes.T, axis=0), 1e-9)) @ axes  # as many on narrow sides
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     ahead = rays @ normals.T
     room = np.maximum(reach - middle @ normals.T, 0.0)
     with np.errstate(divide="ignore"):
@@ -115,7 +117,7 @@ def _descend(begin, surface, normals, reach, iterations):
             fell, least = least - cost, cost
             now[:], A_now[:], g_now[:] = trial, A, g
             damping = max(0.3 * damping, 1e-6)
-            if fell < 1e-3 * least:
+            if fell < _SETTLED * least:
                 break
         else:
             damping *= 4.0

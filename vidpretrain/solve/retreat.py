@@ -1,8 +1,8 @@
 """Where links are too deep in each other to find the way out: limbs retreat towards a posture in which they are not.
 
-Frame by frame and share by share of the way it is looked up whether anything overlaps, and dynamic programming (Bellman)
-finds the path of least retreat through what is clean, inside the speed limits. Cutting steps where they would overlap is
-how Li et al., Incremental Potential Contact (2020), stay clean.
+Frame by frame and share by share of the way it is looked up whether anything overlaps, and dynamic programming
+(Bellman) finds the path of least retreat through what is clean, inside the speed limits. Steps are cut where they would
+overlap, as Li et al. do (Incremental Potential Contact, 2020).
 """
 
 from __future__ import annotations
