@@ -90,6 +90,9 @@ def active_joints(tree: Tree, problem: Problem) -> np.ndarray:
     count = len(tree.joint_names)
     active = np.ones(count, dtype=bool) if problem.active_joints is None else np.asarray(problem.active_joints, bool)
     _width(count, active_joints=active)
+    for j in tree.balls:
+        if len(set(active[j : j + 3].tolist())) > 1:
+            raise ValueError(f"a ball is active as a whole or not at all: {tree.joint_names[j]}")
     return active & tree.independent
 
 

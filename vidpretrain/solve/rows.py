@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vidpretrain.kinematics.kernels import quat_of
+from vidpretrain.kinematics.kernels import quat_of, turn_by
+from vidpretrain.solve.ball import rest_balls
 
 PLAIN, HUBER, CAUCHY, TUKEY = 0, 1, 2, 3
 VECTOR, DISTANCE, FLOOR = 0, 1, 2
@@ -50,12 +51,13 @@ def robust(length, kind, scale):
 
 @njit(cache=True, error_model="numpy")
 def place_frames(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
-    """Write rotation R[1 + f] and origin p[1 + f] of the frames of a component; the joint's axis is R[1 + f, :, 2]."""
+    """Write rotation R[1 + f] and origin p[1 + f] of the frames of a component; a joint's axis is R[1 + f, :, 2]."""
     for k in range(count):
         f, o = first + k, k + 1
         i = up[f]
+        kind = hinge[f]
         angle = ratio[f] * Q[t, column[f]] + offset[f]
-        if hinge[f]:
+        if kind == 1:
             c, s = np.cos(angle), np.sin(angle)
         else:
             c, s = 1.0, 0.0
@@ -68,7 +70,9 @@ def place_frames(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, 
             R[o, r, 0] = c * a + s * b
             R[o, r, 1] = c * b - s * a
             R[o, r, 2] = e
-            p[o, r] = at if hinge[f] else at + e * angle
+            p[o, r] = at if kind != 0 else at + e * angle
+        if kind == 2:
+            turn_by(Q[t, column[f]], Q[t, column[f] + 1], Q[t, column[f] + 2], o, R)
 
 
 @njit(cache=True, error_model="numpy")
@@ -303,7 +307,7 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
                 for j in range(3):
                     J[L.turn_lever_var[e], j] += f * R[o, j, 2]
             accumulate(share * weight, first, last, L.turnvar, J, r, k, n, wide, G, A)
-        for v in range(base, n):
+        for v in range(base, L.ball_at[c]):
             i = L.var_at[c] + v
             weight = D.posture_weight[i]
             if weight > 0.0:
@@ -312,6 +316,8 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
                 if wanted:
                     G[k, v] += weight * off
                     A[k * n + v, wide] += weight
+        if L.ball_at[c] < n:
+            total += rest_balls(L, D, c, t, Q, k, wanted, G, A, wide)
         cost[k] = total
         if bent:
             add_where_positive(k, n, wide, A, s.B, s.F)
