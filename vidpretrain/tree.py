@@ -24,6 +24,10 @@ from vidpretrain import geometry
 from vidpretrain.errors import unknown_name
 from vidpretrain.types import Frozen
 
+BALL_SUFFIXES = (".x", ".y", ".z")
+FREE_SUFFIXES = (".tx", ".ty", ".tz", *BALL_SUFFIXES)
+REACH_M = 100.0  # limits of a free joint's slides
+
 Kind = Literal["hinge", "slide", "ball"]
 
 
@@ -250,7 +254,7 @@ def ball_joint(
     return JointPart(
         name=name,
         parent=parent,
-        joint_names=tuple(f"{name}.{axis}" for axis in "xyz"),
+        joint_names=tuple(name + suffix for suffix in BALL_SUFFIXES),
         kind=("ball",) * 3,
         T_parent_zero=T,
         axis=np.eye(3),
@@ -260,7 +264,7 @@ def ball_joint(
 
 
 def free_joint(
-    name: str, parent: str | None, T_parent_zero: Float64[np.ndarray, " 7"], reach_m: float = 100.0
+    name: str, parent: str | None, T_parent_zero: Float64[np.ndarray, " 7"], reach_m: float = REACH_M
 ) -> JointPart:
     """Slides `name.tx`, `name.ty`, `name.tz` within +-`reach_m` along the zero frame's axes, then a ball `name`."""
     ball = ball_joint(name, parent, geometry.IDENTITY_POSE)
@@ -269,7 +273,7 @@ def free_joint(
     return JointPart(
         name=name,
         parent=parent,
-        joint_names=(*(f"{name}.t{axis}" for axis in "xyz"), *ball.joint_names),
+        joint_names=tuple(name + suffix for suffix in FREE_SUFFIXES),
         kind=("slide",) * 3 + ball.kind,
         T_parent_zero=T,
         axis=np.tile(np.eye(3), (2, 1)),

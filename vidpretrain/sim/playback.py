@@ -52,7 +52,8 @@ def render_motion(
         MissingAsset: the robot's files or an off-screen OpenGL are missing.
     """
     from vidpretrain.sim.gl import Renderer, choose_gl
-    from vidpretrain.sim.robot_model import base_address, joint_addresses
+    from vidpretrain.robot.qpos import qpos_columns
+    from vidpretrain.sim.robot_model import base_address
 
     if camera not in ("front", "match"):
         raise ConfigError("no such camera", asked=camera, valid="front, match")
@@ -67,7 +68,7 @@ def render_motion(
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
     model = _scene(robot, fov_x_rad or robot.expected_fov_x_rad, size)
     data = mujoco.MjData(model)
-    base, joints = base_address(model), joint_addresses(model, motion.joint_names)
+    base, joints = base_address(model), qpos_columns(model, motion.joint_names)
     holder = int(model.body("camera_match").mocapid[0])
     view: str | mujoco.MjvCamera = "match" if camera == "match" else _front(robot, motion)
     T_camera = geometry.compose(motion.T_world_base, motion.T_base_camera)
@@ -75,7 +76,7 @@ def render_motion(
         for t in range(len(motion.time_ns)):
             data.qpos[base : base + 3] = motion.T_world_base[t, 4:]
             data.qpos[base + 3 : base + 7] = motion.T_world_base[t, :4]
-            data.qpos[joints] = motion.joint_pos[t]
+            joints.put(data.qpos, motion.joint_pos[t])
             if np.isfinite(T_camera[t]).all():
                 data.mocap_quat[holder], data.mocap_pos[holder] = T_camera[t, :4], T_camera[t, 4:]
             mujoco.mj_kinematics(model, data)
