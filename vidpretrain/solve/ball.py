@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 _STIFF = 1e6  # of a held direction, over what the ball's diagonal has
+_STAYS = 1e-4  # a component on its limit that moves by less of the step than this does not move
 
 
 @njit(cache=True, error_model="numpy")
@@ -62,19 +63,6 @@ def put_ball(Q, t, j, x, y, z, lower, upper, i):
 
 
 @njit(cache=True, error_model="numpy")
-def move_balls(L, D, c, lo, hi, step, Q, Q_new):
-    """Write exp(step) R of every ball of a component to Q_new."""
-    n = L.var_at[c + 1] - L.var_at[c]
-    for v in range(L.ball_at[c], n, 3):
-        i = L.var_at[c] + v
-        j = L.var_column[i]
-        for t in range(lo, hi):
-            k = t - lo
-            x, y, z = composed(step[k, v], step[k, v + 1], step[k, v + 2], Q[t, j], Q[t, j + 1], Q[t, j + 2])
-            put_ball(Q_new, t, j, x, y, z, D.lower, D.upper, i)
-
-
-@njit(cache=True, error_model="numpy")
 def between(L, D, c, Q, t, to, u):
     """Write frame u of every ball of a component between frames t and `to`, on the shortest way."""
     share, w = (u - t) / (to - t), np.empty(3)
@@ -112,6 +100,41 @@ def push(w, a, out):
 
 
 @njit(cache=True, error_model="numpy")
+def at_limit(Q, t, j, lower, upper, i):
+    """Whether a component of the rotation vector stands on a limit."""
+    for r in range(3):
+        if Q[t, j + r] <= lower[i + r] or Q[t, j + r] >= upper[i + r]:
+            return True
+    return False
+
+
+@njit(cache=True, error_model="numpy")
+def move_balls(L, D, c, lo, hi, step, Q, Q_new):
+    """Write exp(step) R of every ball of a component to Q_new.
+
+    A ball on a limit moves by as much in a straight line of its rotation vector instead, so that it stays on a limit
+    that holds it: a turn would leave it in second order, and the next step would not know it.
+    """
+    n, small = L.var_at[c + 1] - L.var_at[c], np.empty(3)
+    for v in range(L.ball_at[c], n, 3):
+        i = L.var_at[c] + v
+        j = L.var_column[i]
+        for t in range(lo, hi):
+            k = t - lo
+            if not at_limit(Q, t, j, D.lower, D.upper, i):
+                x, y, z = composed(step[k, v], step[k, v + 1], step[k, v + 2], Q[t, j], Q[t, j + 1], Q[t, j + 2])
+                put_ball(Q_new, t, j, x, y, z, D.lower, D.upper, i)
+                continue
+            w = Q[t, j : j + 3]
+            pull(-1.0, w, step[k, v : v + 3], small)  # the left Jacobian's inverse is the right one's transposed
+            least = _STAYS * (abs(small[0]) + abs(small[1]) + abs(small[2]))
+            for r in range(3):
+                if (w[r] <= D.lower[i + r] or w[r] >= D.upper[i + r]) and abs(small[r]) < least:
+                    small[r] = 0.0
+                Q_new[t, j + r] = min(max(w[r] + small[r], D.lower[i + r]), D.upper[i + r])
+
+
+@njit(cache=True, error_model="numpy")
 def hold_balls(L, D, c, t, Q, k, G, A, wide):
     """Stiffen the directions in which the balls of frame t (row k of G) would leave their limits.
 
@@ -122,10 +145,7 @@ def hold_balls(L, D, c, t, Q, k, G, A, wide):
     for v in range(L.ball_at[c], n, 3):
         i = L.var_at[c] + v
         j = L.var_column[i]
-        at_limit = False
-        for r in range(3):
-            at_limit = at_limit or Q[t, j + r] <= D.lower[i + r] or Q[t, j + r] >= D.upper[i + r]
-        if not at_limit:
+        if not at_limit(Q, t, j, D.lower, D.upper, i):
             continue
         w, axis, by_w, row = Q[t, j : j + 3], np.zeros(3), np.empty(3), np.empty(3)
         push(w, G[k, v : v + 3], by_w)
