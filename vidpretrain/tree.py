@@ -37,7 +37,9 @@ class Tree(Frozen):
 
     The second and third entry of a ball hang on the entry before with identity poses, and the three axes are x, y, z.
     Its limits are a box on the rotation vector. What hangs on a ball hangs on its turned frame, whichever entry is
-    named as parent (or site_joint). `mimic_source[j]` is the joint that j follows (q[j] = ratio * q[source] + offset), -1 where j is independent.
+    named as parent (or site_joint).
+
+    `mimic_source[j]` is the joint that j follows (q[j] = ratio * q[source] + offset), -1 where j is independent.
     A mimic joint follows an independent one, and neither is a ball's entry. `site_joint` -1 is the base.
     """
 
@@ -185,7 +187,7 @@ class Tree(Frozen):
     def change(
         self, start: Float64[np.ndarray, "*b j"], end: Float64[np.ndarray, "*b j"]
     ) -> Float64[np.ndarray, "*b j"]:
-        """From `start` to `end`: differences, and of a ball log(R_end R_start^T) in the axes of its zero frame (rad)."""
+        """From `start` to `end`: differences, of balls log(R_end R_start^T) in the axes of their zero frame (rad)."""
         out = np.asarray(end, dtype=float) - np.asarray(start, dtype=float)
         for j in self.balls:
             R_start, R_end = (geometry.quat_exp(np.asarray(q, dtype=float)[..., j : j + 3]) for q in (start, end))
@@ -274,7 +276,7 @@ def free_joint(
         name=name,
         parent=parent,
         joint_names=tuple(name + suffix for suffix in FREE_SUFFIXES),
-        kind=("slide",) * 3 + ball.kind,
+        kind=("slide", "slide", "slide", "ball", "ball", "ball"),
         T_parent_zero=T,
         axis=np.tile(np.eye(3), (2, 1)),
         lower=np.concatenate([np.full(3, -reach_m), ball.lower]),
@@ -282,9 +284,7 @@ def free_joint(
     )
 
 
-def tree_of(
-    parts: Sequence[JointPart], sites: Mapping[str, tuple[str | None, Float64[np.ndarray, " 7"]]]
-) -> Tree:
+def tree_of(parts: Sequence[JointPart], sites: Mapping[str, tuple[str | None, Float64[np.ndarray, " 7"]]]) -> Tree:
     """The tree of the parts, parents first, without mimic couplings; `sites` are (joint or None, T_joint_site).
 
     Raises:

@@ -33,8 +33,8 @@ class Sole:
 class Body:
     """A compiled model, and where the tree's columns are in its qpos and qvel.
 
-    `columns` are the tree's columns in MuJoCo's numbers. `base_qpos` and `base_dof` are the free joint's first indices. `apart` is true for pairs of bodies whose contact
-    counts, `one_hand` for pairs below the same wrist.
+    `columns` are the tree's columns in MuJoCo's numbers. `base_qpos` and `base_dof` are the free joint's first indices.
+    `apart` is true for pairs of bodies whose contact counts, `one_hand` for pairs below the same wrist.
     """
 
     model: mujoco.MjModel

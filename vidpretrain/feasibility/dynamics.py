@@ -30,7 +30,10 @@ _EDGES = np.array([[1.0, 0, 1], [-1, 0, 1], [0, 1, 1], [0, -1, 1]])
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamics:
-    """Torque per tree column and frame (of a ball about its turned body's axes), and the part of the base's wrench that the ground cannot give (1: weight)."""
+    """Torque per tree column and frame, and the part of the base's wrench that the ground cannot give (1: weight).
+
+    A ball's torques are about the axes of the body that it turns.
+    """
 
     torque_Nm: Float64[np.ndarray, "t j"]
     unsupported_share: Float64[np.ndarray, " t"]

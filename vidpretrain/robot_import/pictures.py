@@ -57,8 +57,8 @@ def _draw(robot_name: str, postures: np.ndarray, views, size_px: int, zoom: floa
     from vidpretrain.errors import InputError
     from vidpretrain.kinematics import site_poses
     from vidpretrain.robot import load_robot
-    from vidpretrain.sim.gl import Renderer
     from vidpretrain.robot.qpos import qpos_columns
+    from vidpretrain.sim.gl import Renderer
     from vidpretrain.sim.robot_model import base_address
 
     robot = load_robot(robot_name)

@@ -51,8 +51,8 @@ def render_motion(
         InputError: the motion belongs to another robot.
         MissingAsset: the robot's files or an off-screen OpenGL are missing.
     """
-    from vidpretrain.sim.gl import Renderer, choose_gl
     from vidpretrain.robot.qpos import qpos_columns
+    from vidpretrain.sim.gl import Renderer, choose_gl
     from vidpretrain.sim.robot_model import base_address
 
     if camera not in ("front", "match"):

@@ -102,10 +102,10 @@ def push(w, a, out):
 @njit(cache=True, error_model="numpy")
 def at_limit(Q, t, j, lower, upper, i):
     """Whether a component of the rotation vector stands on a limit."""
+    out = False
     for r in range(3):
-        if Q[t, j + r] <= lower[i + r] or Q[t, j + r] >= upper[i + r]:
-            return True
-    return False
+        out = out or Q[t, j + r] <= lower[i + r] or Q[t, j + r] >= upper[i + r]
+    return out
 
 
 @njit(cache=True, error_model="numpy")

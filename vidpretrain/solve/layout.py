@@ -111,9 +111,7 @@ _STARTS = {
 _ROW_STARTS = ("lever_at", "rowvar_at", "turn_lever_at", "turnvar_at")  # these grow row by row
 
 
-def _joined(
-    every: list[int], nodes: list[list[int]], blocks: list[list[int]]
-) -> list[tuple[list[int], list[int]]]:
+def _joined(every: list[int], nodes: list[list[int]], blocks: list[list[int]]) -> list[tuple[list[int], list[int]]]:
     """Union-find: (unknowns, rows) of every component; rows without unknowns come last, in one of their own.
 
     `nodes` are the unknowns of each row, `blocks` those that stay together though no row may have them.
