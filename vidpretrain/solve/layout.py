@@ -30,7 +30,7 @@ class Layout(NamedTuple):
     """Flat arrays; `*_at` (c + 1) are where each component's part begins. Slot 0 of a component is its root.
 
     Frames (f): parent's slot, SLIDE, HINGE or BALL, zero pose (axis on z; a ball's is its zero frame), and angle =
-    ratio Q[column] + offset, of a ball the rotation vector Q[column], Q[column + 1], Q[column + 2].
+    ratio Q[column] + offset; a ball, whose ratio is 0, turns by the rotation vector Q[column : column + 3].
     Vector rows (m): sites, and levers (joints that move the row): frame slot, place among the row's unknowns, signed
     ratio, which lever arm (to, from, between, slide). Orientation rows (k) likewise. Unknowns (v): six of the base
     first in the one component that has it, then hinges and slides, then from `ball_at` on the balls, by threes.
@@ -44,6 +44,7 @@ class Layout(NamedTuple):
     base: np.ndarray  # (c), 6 where the component has the base's unknowns, else 0
     rooted: np.ndarray  # (c), whether the root is the base, else the root is the identity
     newton: np.ndarray  # (c), whether second derivatives are worth having
+    has_ball: np.ndarray  # (c), whether one of its frames is a ball
     ball_at: np.ndarray  # (c), how many of its unknowns stand before its balls
     up: np.ndarray
     hinge: np.ndarray
@@ -257,6 +258,7 @@ class _Builder:
         o["base"].append(6 if has_base else 0)
         o["rooted"].append(rooted)
         o["newton"].append(not turns and not rooted and not balls)
+        o["has_ball"].append(any(self.ball[j] and self.moving[j] for j in slots if j >= 0))
         o["ball_at"].append((6 if has_base else 0) + len(flat))
         for name, field in _STARTS.items():
             if name not in _ROW_STARTS:
@@ -309,7 +311,7 @@ class _Builder:
             if self.unknown[j]:
                 self.frame(up, SLIDE, R @ _z_to(np.eye(3)[k]), p, j, 0.0, 0.0)
                 lever_slots[j + k] = len(self.out["up"]) - 1 - first
-        self.frame(up, BALL, R, p, j, 1.0, 0.0)
+        self.frame(up, BALL, R, p, j, 0.0, 0.0)
         return len(self.out["up"]) - 1 - first, (np.eye(3), np.zeros(3))
 
     def frame(self, up: int, kind: int, R, p, column: int, ratio: float, offset: float) -> None:
@@ -323,7 +325,7 @@ class _Builder:
     def arrays_out(self) -> Layout:
         shapes = {"R_up": (-1, 3, 3), "p_up": (-1, 3), "R_site": (-1, 3, 3), "p_site": (-1, 3)}
         floats = {"ratio", "offset", "lever_ratio", "turn_lever_ratio", *shapes}
-        bools = {"rooted", "newton", "simple"}
+        bools = {"rooted", "newton", "simple", "has_ball"}
         out = {}
         for name, values in self.out.items():
             kind = np.float64 if name in floats else np.bool_ if name in bools else np.int64
