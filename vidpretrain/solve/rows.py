@@ -50,7 +50,7 @@ def robust(length, kind, scale):
 
 
 @njit(cache=True, error_model="numpy")
-def place_frames(first, begin, end, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
+def place_run(first, begin, end, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
     """Write rotation R[1 + k] and origin p[1 + k] of frames k in [begin, end) of a component, whose first is `first`; a
     joint's axis is R[1 + k, :, 2]."""
     for k in range(begin, end):
@@ -74,16 +74,16 @@ def place_frames(first, begin, end, up, hinge, R_up, p_up, column, ratio, offset
 
 
 @njit(cache=True, error_model="numpy")
-def place_balls(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
-    """`place_frames` where some of the frames are balls: apart, so that without them it is as fast as it was."""
+def place_frames(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
+    """`place_run` for all frames of a component, balls among them: apart, so that without any it is as fast as it was."""
     begin = 0
     for k in range(count):
         f = first + k
         if hinge[f] == 2:
-            place_frames(first, begin, k + 1, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p)
+            place_run(first, begin, k + 1, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p)
             turn_by(Q[t, column[f]], Q[t, column[f] + 1], Q[t, column[f] + 2], k + 1, R)
             begin = k + 1
-    place_frames(first, begin, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p)
+    place_run(first, begin, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p)
 
 
 @njit(cache=True, error_model="numpy")
@@ -331,9 +331,9 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
                 for j in range(3):
                     R[0, i, j] = Rb[t, i, j]
         if L.has_ball[c]:
-            place_balls(frame0, frames, L.up, L.hinge, L.R_up, L.p_up, L.column, L.ratio, L.offset, Q, t, R, p)
+            place_frames(frame0, frames, L.up, L.hinge, L.R_up, L.p_up, L.column, L.ratio, L.offset, Q, t, R, p)
         else:
-            place_frames(frame0, 0, frames, L.up, L.hinge, L.R_up, L.p_up, L.column, L.ratio, L.offset, Q, t, R, p)
+            place_run(frame0, 0, frames, L.up, L.hinge, L.R_up, L.p_up, L.column, L.ratio, L.offset, Q, t, R, p)
         place_sites(L.site_at[c], L.site_at[c + 1], L.site_slot, L.R_site, L.p_site, R, p, S, P)
         total, bent = 0.0, False
         for m in range(L.row_at[c], L.row_at[c + 1]):
