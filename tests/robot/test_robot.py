@@ -318,7 +318,7 @@ def test_a_users_robot_with_a_ball(tmp_path):
     np.testing.assert_allclose(
         poses(r)["left_wrist"][4:], [-0.4 * np.sin(0.3), 0.2, 0.3 - 0.4 * np.cos(0.3)], atol=1e-12
     )
-    model, home = mj_spec(r).compile(), np.empty(11)
+    model, home = mj_spec(r).compile(), np.empty(mj_spec(r).compile().nq)
     columns = qpos_columns(model, r.tree.joint_names)
     columns.put(home, r.home)
     np.testing.assert_allclose(columns.take(home), r.home, atol=1e-12)
