@@ -61,7 +61,9 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=shared / "data" / "motion", help="folder of motion files")
     parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="folder of clips")
     parser.add_argument("--clips", nargs="*", default=list(_CLIPS), help="clips of that folder")
-    parser.add_argument("--rate-hz", type=float, default=30.0, help="frames a second of the files (all shared ones: 30)")
+    parser.add_argument(
+        "--rate-hz", type=float, default=30.0, help="frames a second of the files (all shared ones: 30)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "robots")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "robots.md")
     parser.add_argument("--robot", nargs="*", default=[], help="these robots only (default: all that are shipped)")

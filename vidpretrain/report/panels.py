@@ -19,7 +19,7 @@ _LINE_PX = 17
 def caption(
     width_px: int, title: str, lines: Sequence[str], count: int, tone: Tone = "plain"
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A strip with the title behind a dot of the tone's colour and `count` lines of text, cut where they are too long."""
+    """A strip: the title behind a dot of the tone's colour, then `count` lines of text; what is too long is cut."""
     from PIL import Image, ImageDraw
 
     height = 8 + (count + 1) * _LINE_PX + 4

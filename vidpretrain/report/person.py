@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from vidpretrain import geometry
 from vidpretrain.report.draw import bone_colour
@@ -18,7 +18,7 @@ _BACKGROUND, _GRID, _EDGE = (237, 240, 243), (205, 210, 216), (60, 66, 74)
 _OVERSAMPLE = 2
 _TURN_RAD, _TILT_RAD = np.deg2rad(22.0), np.deg2rad(-10.0)  # as the robots are seen: a little from the left and above
 _FOV_RAD, _CALM_S, _MARGIN_M = np.deg2rad(45.0), 0.5, 0.15
-_GRID_M = 0.5
+_GRID_M, _HEAD_M = 0.5, 0.24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,12 @@ class _Eye:
 
 
 def draw_person(
-    motion: HumanMotion, rows: Sequence[int], size_px: tuple[int, int]
+    motion: HumanMotion, rows: Int64[np.ndarray, " n"], size_px: tuple[int, int]
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Pictures of these rows, (width, height) pixels: left orange, right blue, the middle white, unseen points absent.
 
     The eye goes along with a person who walks. A motion of hands alone has no floor.
     """
-    rows = np.asarray(rows, dtype=int)
     eyes = _eyes(motion, size_px)
     kind = skeleton(motion.skeleton)
     known = np.asarray(motion.valid) & np.isfinite(motion.p_world_keypoint).all(axis=2)
@@ -112,7 +111,7 @@ def _picture(p, known, kind, eye: _Eye, size_px: tuple[int, int], floor: bool) -
         _draw_floor(pen, eye)
     pixel, depth = eye.project(np.where(known[:, None], p, np.nan))
     pixel = pixel * _OVERSAMPLE
-    shown = np.isfinite(pixel).all(axis=1)
+    shown = np.asarray(np.isfinite(pixel).all(axis=1))
     bones = [(a, b) for a, b in (*kind.bones, *_trunk(kind)) if shown[a] and shown[b]]
     unit = eye.focal_px * _OVERSAMPLE
     for a, b in sorted(bones, key=lambda bone: -(depth[bone[0]] + depth[bone[1]])):  # the far ones first
@@ -121,7 +120,24 @@ def _picture(p, known, kind, eye: _Eye, size_px: tuple[int, int], floor: bool) -
         colour = _hand_colour(kind, a) if not body else bone_colour(kind, a, b)
         for extra, fill in ((2 * _OVERSAMPLE, _EDGE), (0, colour)):
             _limb(pen, pixel[a], pixel[b], width + extra, fill)
+    if floor and not shown[kind.index("nose")]:
+        _draw_head(pen, eye, p, known, kind)
     return np.asarray(picture.resize(size_px, Image.Resampling.BOX))
+
+
+def _draw_head(pen: Any, eye: _Eye, p: np.ndarray, known: np.ndarray, kind) -> None:
+    """A ring above the shoulders where the motion says nothing of the head: only for the eye, so it is empty."""
+    names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    corners = kind.indices(*names)
+    if not known[corners].all():
+        return
+    shoulders, hips = p[corners[:2]].mean(axis=0), p[corners[2:]].mean(axis=0)
+    middle = shoulders + _HEAD_M * geometry.normalize(shoulders - hips)
+    pixel, depth = eye.project(middle[None])
+    if np.isfinite(pixel).all():
+        x, y = pixel[0] * _OVERSAMPLE
+        radius = 0.105 * eye.focal_px * _OVERSAMPLE / float(depth[0])
+        pen.ellipse([x - radius, y - radius, x + radius, y + radius], outline=_EDGE, width=2 * _OVERSAMPLE)
 
 
 def _trunk(kind) -> tuple[tuple[int, int], ...]:

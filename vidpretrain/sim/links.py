@@ -51,7 +51,10 @@ def robot_links(robot: Robot, motion: RobotMotion) -> tuple[Link, ...]:
     base, joints = base_address(model), joint_addresses(model, motion.joint_names)
     poses = np.empty((len(motion.time_ns), len(bodies), 7))
     for t in range(len(motion.time_ns)):
-        data.qpos[base : base + 3], data.qpos[base + 3 : base + 7] = motion.T_world_base[t, 4:], motion.T_world_base[t, :4]
+        data.qpos[base : base + 3], data.qpos[base + 3 : base + 7] = (
+            motion.T_world_base[t, 4:],
+            motion.T_world_base[t, :4],
+        )
         data.qpos[joints] = motion.joint_pos[t]
         mujoco.mj_kinematics(model, data)
         poses[t, :, :4], poses[t, :, 4:] = data.xquat[bodies], data.xpos[bodies]

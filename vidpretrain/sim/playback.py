@@ -19,6 +19,7 @@ from vidpretrain.robot import Robot, load_robot
 from vidpretrain.types import RobotMotion
 
 PlaybackCamera = Literal["front", "match"]
+_ROOM_M = 12.0
 _CALM_S, _MARGIN_M, _HAND_MARGIN_M = 0.5, 0.14, 0.035
 _BACKGROUND, _FLOOR, _FLOOR2 = (0.93, 0.94, 0.95), (0.83, 0.85, 0.87), (0.79, 0.81, 0.83)
 
@@ -46,7 +47,8 @@ def render_motion(
 
     "front" looks at the robot from in front, a little from its left: the upper body, or all of it for a whole-body
     motion, with which it goes along; a hand of its own it sees from the side of its palm. "match" looks through the
-    person's camera, `motion.T_base_camera`, with `fov_x_rad` (the robot's own camera's where None). For worker processes: this makes an OpenGL context.
+    person's camera, `motion.T_base_camera`, with `fov_x_rad` (the robot's own camera's where None). For worker
+    processes: this makes an OpenGL context.
 
     Raises:
         ConfigError: no such camera.
@@ -141,16 +143,22 @@ def _scene(robot: Robot, fov_x_rad: float, size_px: tuple[int, int]):
     spec = visual_spec(robot)
     spec.stat.extent, spec.visual.map.znear, spec.visual.map.zfar = 2.0, 0.01, 20.0
     light_up(spec)
-    add_material(spec, "playback_floor", _FLOOR, _FLOOR2, 10)
+    add_material(spec, "playback_floor", _FLOOR, _FLOOR2, 2 * _ROOM_M)
     if not robot.is_hand:  # a hand of its own may be anywhere
         spec.worldbody.add_geom(
-            name="playback_floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[6, 6, 0.1], material="playback_floor"
+            name="playback_floor",
+            type=mujoco.mjtGeom.mjGEOM_PLANE,
+            size=[_ROOM_M, _ROOM_M, 0.1],
+            material="playback_floor",
         )
-    spec.worldbody.add_geom(  # a dome instead of the black sky
-        type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.02, 30, 20], pos=[-7, 0, 0], rgba=[*_BACKGROUND, 1]
-    )
-    for pos, size in (((7, 0, 0), (0.02, 30, 20)), ((0, -7, 0), (30, 0.02, 20)), ((0, 7, 0), (30, 0.02, 20))):
-        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=pos, rgba=[*_BACKGROUND, 1])
+    spec.add_material(name="playback_wall", rgba=[*_BACKGROUND, 1], emission=1.0, specular=0.0)
+    for pos, size in (
+        *(((x, 0, 0), (0.02, 30, 20)) for x in (-_ROOM_M, _ROOM_M)),
+        *(((0, y, 0), (30, 0.02, 20)) for y in (-_ROOM_M, _ROOM_M)),
+    ):  # walls of one colour instead of the black sky
+        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=pos, material="playback_wall")
+    for site in spec.sites:
+        site.group = 5  # not drawn
     width, height = size_px
     fovy = np.rad2deg(2 * np.arctan(np.tan(fov_x_rad / 2) * height / width))
     holder = spec.worldbody.add_body(name="camera_match", mocap=True, pos=[1.5, 0, 1.0], quat=[0.5, -0.5, -0.5, 0.5])
@@ -206,7 +214,11 @@ def _framing(robot, motion, along, azimuth_rad, elevation_rad, fovy_rad, size_px
     names = [n for n in robot.tree.site_names if robot.is_hand or motion.whole_body or n not in feet]
     p = site_poses(robot.tree, motion.joint_pos, motion.T_world_base, names)[..., 4:] - along[:, None]
     ahead = np.array(
-        [np.cos(azimuth_rad) * np.cos(elevation_rad), np.sin(azimuth_rad) * np.cos(elevation_rad), np.sin(elevation_rad)]
+        [
+            np.cos(azimuth_rad) * np.cos(elevation_rad),
+            np.sin(azimuth_rad) * np.cos(elevation_rad),
+            np.sin(elevation_rad),
+        ]
     )
     right = geometry.normalize(np.cross(ahead, [0.0, 0.0, 1.0]))
     axes = np.stack([right, np.cross(right, ahead), ahead])  # right, up, away from the camera

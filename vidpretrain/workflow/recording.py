@@ -1,4 +1,4 @@
-"""A person and the robots that follow them as a recording for rerun (.rrd): shapes, curves and verdicts on one timeline.
+"""A person and the robots that follow them as a recording for rerun (.rrd): shapes and curves on one timeline.
 
     person/points, person/bones         the person, at the left, turned to face +x
     robots/NAME/links/BODY              the robot's links as meshes, beside the person and each other
@@ -182,7 +182,7 @@ def _facing_x(forward: np.ndarray, middle: np.ndarray, place: Sequence[float]) -
 
     q = geometry.quat_exp(np.array([0.0, 0.0, -np.arctan2(forward[1], forward[0])]))
     moved = np.asarray(place) - geometry.rotate(q, middle)
-    return rerun.Transform3D(translation=moved, quaternion=geometry.xyzw_from_wxyz(q))
+    return rerun.Transform3D(translation=moved, quaternion=rerun.Quaternion(xyzw=geometry.xyzw_from_wxyz(q)))
 
 
 def _log_robot(stream: Any, played: Played, place: Sequence[float]) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from vidpretrain import timebase
-from vidpretrain.feasibility import Feasibility, FeasibilityConfig, Verdict, assess
+from vidpretrain.feasibility import Feasibility, FeasibilityConfig, Finding, Verdict, assess
 from vidpretrain.pipeline import serialize
 from vidpretrain.report import Tone, arrange, caption, dimmed, draw_person, draw_tracks, jpeg, word_panel
-from vidpretrain.robot import Robot, load_robot
+from vidpretrain.robot import load_robot
 from vidpretrain.types import HumanMotion, PoseTrack, RobotMotion
 from vidpretrain.video import VideoInfo
 from vidpretrain.workflow.media import rows_of, tracks_at
@@ -27,7 +27,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 _LINES = 3
 _MOST_WIDTH_PX = 2400
 _TONES: dict[Verdict, Tone] = {Verdict.FEASIBLE: "good", Verdict.DOUBTFUL: "doubtful", Verdict.INFEASIBLE: "bad"}
-_PARTS = (("wrist", "_wrist", 100.0, "cm"), ("fingertip", "_tip", 1000.0, "mm"), ("foot", "_foot", 100.0, "cm"))
+_PARTS = (("wrist", "_wrist"), ("fingertip", "_tip"), ("foot", "_foot"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +126,8 @@ def _write_film(task: ViewTask, path: Path, played: Sequence[Played], time_ns: n
             panels = [np.concatenate(pair) for pair in zip((person, *robots), (under, *captions), strict=True)]
             picture = arrange(panels, _MOST_WIDTH_PX)
             if writer is None:
-                options = {"crf": 20, "keyframe_interval": max(1, round(task.rate_hz))}
-                writer = H264Writer(path, picture.shape[1], picture.shape[0], task.rate_hz, **options)
+                height, width, every = *picture.shape[:2], max(1, round(task.rate_hz))
+                writer = H264Writer(path, width, height, task.rate_hz, crf=20, keyframe_interval=every)
                 writer.__enter__()
             writer.write(picture)
     except BaseException as error:
@@ -153,7 +153,9 @@ def _person(task: ViewTask, time_ns: np.ndarray, size: int) -> Iterator[Picture]
         for index in timebase.nearest_index(task.info.time_ns, time_ns).tolist():
             at = tracks_at(tracks, int(task.info.time_ns[index]))
             picture = draw_tracks(reader.read([index])[0], at, 0, width_px=width)
-            yield picture[:size] if len(picture) >= size else np.pad(picture, ((0, size - len(picture)), (0, 0), (0, 0)))
+            yield (
+                picture[:size] if len(picture) >= size else np.pad(picture, ((0, size - len(picture)), (0, 0), (0, 0)))
+            )
 
 
 def _skeletons(people: Sequence[HumanMotion], time_ns: np.ndarray, size: tuple[int, int]) -> Iterator[Picture]:
@@ -214,8 +216,13 @@ def _robot_caption(played: Played, follower: Follower, width: int) -> Picture:
     worst = max(played.feasibility, key=lambda report: list(Verdict).index(report.verdict))
     lines = [str(worst.verdict) + _because(worst), errors_text(played.motions)]
     counting = [finding for finding in worst.findings if finding.flaw in worst.reasons[:1]]
-    lines += [f"{f.flaw} {f.share:.0%} of frames, worst {f.worst:.3g} {f.unit}".replace("_", " ") for f in counting]
+    lines += [_finding_text(finding) for finding in counting]
     return caption(width, played.robot.name, lines, _LINES, _TONES[worst.verdict])
+
+
+def _finding_text(finding: Finding) -> str:
+    worst = f"{1000 * finding.worst:.0f} mm" if finding.unit == "m" else f"{finding.worst:.3g} {finding.unit}"
+    return f"{finding.flaw} in {finding.share:.0%} of frames, at worst {worst}".replace("_", " ")
 
 
 def _because(report: Feasibility) -> str:
@@ -223,9 +230,9 @@ def _because(report: Feasibility) -> str:
 
 
 def errors_text(motions: Sequence[RobotMotion]) -> str:
-    """Median distances to the targets in words, such as "wrist 1.2 cm, fingertip 9 mm"."""
+    """Median distances to the targets in words, such as "median wrist 12.0 mm, fingertip 9.1 mm"."""
     said = []
-    for name, ending, scale, unit in _PARTS:
+    for name, ending in _PARTS:
         parts = []
         for motion in motions:
             columns = [i for i, site in enumerate(motion.error_names) if site.endswith(ending)]
@@ -233,8 +240,5 @@ def errors_text(motions: Sequence[RobotMotion]) -> str:
         error = np.concatenate(parts)
         error = error[np.isfinite(error)]
         if len(error):
-            said.append(f"{name} {scale * float(np.median(error)):.2g} {unit}")
+            said.append(f"{name} {1000 * float(np.median(error)):.1f} mm")
     return "median " + ", ".join(said) if said else "no targets"
-
-
-
