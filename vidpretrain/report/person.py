@@ -74,6 +74,8 @@ def _eyes(motion: HumanMotion, size_px: tuple[int, int]) -> list[_Eye]:
     seen = seen[np.isfinite(seen).all(axis=1)]
     low, high = np.quantile(seen, [0.005, 0.995], axis=0) if len(seen) else (np.zeros(3), np.ones(3))
     margin = _MARGIN_M if motion.body_seen else 0.25 * _MARGIN_M
+    if motion.body_seen and not np.asarray(motion.valid)[:, skeleton(motion.skeleton).index("nose")].any():
+        high[1] += _HEAD_M  # the head that is drawn instead
     half = 0.5 * (high - low) + margin
     slope = np.tan(0.5 * _FOV_RAD)
     away = max(half[1] / slope, half[0] / (slope * size_px[0] / size_px[1])) + half[2]

@@ -19,8 +19,8 @@ from vidpretrain.robot import Robot, load_robot
 from vidpretrain.types import RobotMotion
 
 PlaybackCamera = Literal["front", "match"]
-_ROOM_M = 12.0
-_CALM_S, _MARGIN_M, _HAND_MARGIN_M = 0.5, 0.14, 0.035
+_ROOM_M, _GLOW = 12.0, 8.0
+_CALM_S, _CALM_HAND_S, _MARGIN_M, _HAND_MARGIN_M = 0.5, 0.1, 0.14, 0.06
 _BACKGROUND, _FLOOR, _FLOOR2 = (0.93, 0.94, 0.95), (0.83, 0.85, 0.87), (0.79, 0.81, 0.83)
 
 
@@ -151,7 +151,10 @@ def _scene(robot: Robot, fov_x_rad: float, size_px: tuple[int, int]):
             size=[_ROOM_M, _ROOM_M, 0.1],
             material="playback_floor",
         )
-    spec.add_material(name="playback_wall", rgba=[*_BACKGROUND, 1], emission=1.0, specular=0.0)
+    dark = [
+        channel / (_GLOW + 0.8) for channel in _BACKGROUND
+    ]  # nearly all of its light is its own: the same everywhere
+    spec.add_material(name="playback_wall", rgba=[*dark, 1], emission=_GLOW, specular=0.0)
     for pos, size in (
         *(((x, 0, 0), (0.02, 30, 20)) for x in (-_ROOM_M, _ROOM_M)),
         *(((0, y, 0), (30, 0.02, 20)) for y in (-_ROOM_M, _ROOM_M)),
@@ -175,7 +178,13 @@ def _front(robot: Robot, motion: RobotMotion, fovy_rad: float, size_px: tuple[in
     import mujoco
 
     base = np.asarray(motion.T_world_base)
-    along = _path(base[:, 4:], motion.rate_hz) if motion.whole_body or robot.is_hand else base[:1, 4:] + 0 * base[:, 4:]
+    if robot.is_hand:
+        palm = site_poses(robot.tree, motion.joint_pos, base, [f"{robot.sides[0]}_palm"])[:, 0, 4:]
+        along = _path(palm, motion.rate_hz, is_hand=True)
+    elif motion.whole_body:
+        along = _path(base[:, 4:], motion.rate_hz, is_hand=False)
+    else:
+        along = np.repeat(base[:1, 4:], len(base), axis=0)
     if robot.is_hand:
         forward, turn_rad, elevation_rad = _palm_side(robot, motion), 0.0, np.deg2rad(-10.0)
     else:
@@ -192,12 +201,13 @@ def _front(robot: Robot, motion: RobotMotion, fovy_rad: float, size_px: tuple[in
     return views
 
 
-def _path(places: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Where the camera goes (t 3): the places without what is faster than about a second; their median height."""
+def _path(places: np.ndarray, rate_hz: float, is_hand: bool) -> np.ndarray:
+    """Where the camera goes (t 3): with a body slowly and at one height, with a hand of its own closely."""
     from scipy.ndimage import gaussian_filter1d
 
-    out = gaussian_filter1d(places, _CALM_S * rate_hz, axis=0, mode="nearest")
-    out[:, 2] = np.median(places[:, 2])
+    out = gaussian_filter1d(places, (_CALM_HAND_S if is_hand else _CALM_S) * rate_hz, axis=0, mode="nearest")
+    if not is_hand:
+        out[:, 2] = np.median(places[:, 2])
     return out
 
 

@@ -204,9 +204,8 @@ def _one_after_another(streams: Sequence[Iterator[Picture]], mine: np.ndarray, n
 
 # ---- words ----
 def _person_caption(task: ViewTask, since_ns: int, width: int) -> Picture:
-    shown = "video with landmarks" if task.info is not None else "the person's motion"
-    lines = [shown, *(() if task.people else ("no usable motion",))]
-    return caption(width, f"{task.name}   {since_ns / timebase.NS_PER_S:.1f} s", lines, _LINES)
+    shown = "landmarks" if task.info is not None else "the motion"
+    return caption(width, task.name, [f"{shown}, {since_ns / timebase.NS_PER_S:.1f} s"], _LINES)
 
 
 def _robot_caption(played: Played, follower: Follower, width: int) -> Picture:
