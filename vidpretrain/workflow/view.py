@@ -102,7 +102,8 @@ def _grid(task: ViewTask) -> Int64[np.ndarray, " t"]:
     if task.window_ns is not None:
         start, end = task.window_ns
     else:
-        spans = [(int(m.time_ns[0]), int(m.time_ns[-1]) + 1) for m in task.people]
+        half = round(0.5 * timebase.NS_PER_S / task.rate_hz)  # so that the last row is shown
+        spans = [(int(m.time_ns[0]), int(m.time_ns[-1]) + half) for m in task.people]
         start, end = min(a for a, _ in spans), max(b for _, b in spans)
     count = max(1, int(np.ceil((end - start) * 1e-9 * task.rate_hz - 1e-6)))
     return start + np.round(np.arange(count) * (timebase.NS_PER_S / task.rate_hz)).astype(np.int64)
