@@ -14,7 +14,8 @@ import numpy as np
 
 from vidpretrain import timebase
 from vidpretrain.actions import ActionConfig, spec_for, trajectory
-from vidpretrain.dataset import DatasetConfig, DatasetWriter
+from vidpretrain.dataset import DatasetConfig, DatasetWriter, episode_feasibility, is_at_least
+from vidpretrain.feasibility import Feasibility, FeasibilityConfig, assess
 from vidpretrain.pipeline.provenance import code_version
 from vidpretrain.robot import load_robot
 from vidpretrain.types import Camera, Clip, Episode, Reason, Reject, RobotMotion, Source, Trajectory
@@ -43,6 +44,7 @@ class MotionSetTask:
     items: tuple[Recorded, ...]
     actions: ActionConfig
     dataset: DatasetConfig
+    feasibility: FeasibilityConfig
     pictures: bool
 
 
@@ -60,7 +62,8 @@ def make_motion_set(task: MotionSetTask) -> MotionSet:
     """Write the data set at `task.out`; one that is there already is replaced when this one is whole.
 
     Motions that walk, and hands that fly, have the base's pose, waist and legs in their vectors as well; all motions
-    of a data set share one layout. Rows before the first and after the last that follows somebody are left out.
+    of a data set share one layout. Rows before the first and after the last that follows somebody are left out, and
+    motions whose verdict is worse than `dataset.min_verdict`.
 
     Raises:
         DatasetError: what is at `task.out` is no data set, or no motion is long enough for an episode.
@@ -74,6 +77,7 @@ def make_motion_set(task: MotionSetTask) -> MotionSet:
     rejects: dict[str, Reject] = {}
     rows = 0
     keys = (FRONT_CAMERA,) if task.pictures else ()
+    found = [assess(item.motion, robot, task.feasibility) for item in task.items]
     replaces = (task.out / "meta" / "info.json").is_file()
     writer = DatasetWriter(
         *(task.out, spec, task.actions.rate_hz),
@@ -81,20 +85,30 @@ def make_motion_set(task: MotionSetTask) -> MotionSet:
         camera_keys=keys,
         config=task.dataset,
         overwrite=replaces,
+        measures=tuple(found[0].frame_columns()) if task.dataset.feasibility_columns else (),
     )
     with writer:
-        for item in task.items:
+        for item, report in zip(task.items, found, strict=True):
             made = trajectory(item.motion, robot, spec)
-            kept = _kept(made, spec.horizon)
+            kept = _too_bad(report, task.dataset) or _kept(made, spec.horizon)
             if isinstance(kept, Reject):
                 rejects[item.name] = kept
                 writer.add_reject(item.name, kept)
                 continue
             episode = _episode(item, made, kept, writer.width_px, writer.height_px)
-            record = writer.add_episode(episode, _pictures(robot, item.motion, kept, writer) if task.pictures else ())
+            pictures = _pictures(robot, item.motion, kept, writer) if task.pictures else ()
+            record = writer.add_episode(episode, pictures, feasibility=episode_feasibility(report, kept))
             episodes[item.name] = record["episode_index"]
             rows += record["length"]
     return MotionSet(root=task.out, episodes=episodes, rejects=rejects, rows=rows)
+
+
+def _too_bad(found: Feasibility, config: DatasetConfig) -> Reject | None:
+    if is_at_least(found.verdict, config.min_verdict):
+        return None
+    counting = "; ".join(str(finding) for finding in found.findings if finding.counts)
+    detail = f"{found.verdict}, at least {config.min_verdict} is asked for (dataset.min_verdict): {counting}"
+    return Reject(reason=Reason.NOT_FEASIBLE, detail=detail)
 
 
 def _kept(made: Trajectory, horizon: int) -> slice | Reject:

@@ -188,6 +188,7 @@ def _datasets(config: RunConfig, followed: Sequence[Followed], robots, out: Path
                     items=items,
                     actions=config.actions,
                     dataset=config.dataset,
+                    feasibility=config.feasibility,
                     pictures=view,
                 )
             )
@@ -209,7 +210,6 @@ def _datasets(config: RunConfig, followed: Sequence[Followed], robots, out: Path
 
 def _views(config: RunConfig, followed: Sequence[Followed], folder: Path) -> tuple[list[dict], list[str]]:
     """(a row per clip with its film and recording, lines that say where they are or why there is none)."""
-    from vidpretrain.feasibility import FeasibilityConfig
     from vidpretrain.pipeline.workers import map_items
     from vidpretrain.workflow.recording import RERUN_COMMAND, have_rerun
     from vidpretrain.workflow.view import Follower, ViewTask, make_view
@@ -231,7 +231,7 @@ def _views(config: RunConfig, followed: Sequence[Followed], folder: Path) -> tup
             info=clip.info,
             window_ns=clip.window_ns,
             tracks_path=clip.tracks_path,
-            feasibility=FeasibilityConfig(),
+            feasibility=config.feasibility,
             recording=recording,
         )
         for clip in followed
