@@ -75,7 +75,7 @@ def place_run(first, begin, end, up, hinge, R_up, p_up, column, ratio, offset, Q
 
 @njit(cache=True, error_model="numpy")
 def place_frames(first, count, up, hinge, R_up, p_up, column, ratio, offset, Q, t, R, p):
-    """`place_run` for all frames of a component, balls among them: apart, so that without any it is as fast as before."""
+    """`place_run` for all frames of a component, balls among them: apart, so that it is as fast as ever without any."""
     begin = 0
     for k in range(count):
         f = first + k
