@@ -39,7 +39,9 @@ def distances(model: CollisionModel, tree: Tree, joint_pos: np.ndarray) -> np.nd
     return out
 
 
-def capsule_arrays(model: CollisionModel) -> tuple:
+def capsule_arrays(
+    model: CollisionModel,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Blocks]:
     """(joint, start, end, radius, pairs, blocks) as the kernels take them."""
     fields = (model.joint, model.p_joint_start, model.p_joint_end, model.radius_m, model.pairs)
     joint, start, end, radius, pairs = (np.array(field) for field in fields)
