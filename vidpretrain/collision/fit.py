@@ -51,8 +51,7 @@ class _Keyed:
 def _of_robot(digest: str, keyed: _Keyed) -> CollisionModel:
     robot = keyed.robot
     spec = mj_spec(robot)
-    free = [b.name for b in spec.bodies if any(int(joint.type) == 0 for joint in b.joints)]
-    return _build(spec, free[0], np.asarray(robot.home))
+    return _build(spec, _free_body(spec), np.asarray(robot.home))
 
 
 def _build(spec, base: str, home: np.ndarray | None) -> CollisionModel:
@@ -106,20 +105,55 @@ def _capsules(model, g: int) -> np.ndarray:
     if kind == _CYLINDER and size[1] >= size[0]:  # many a URDF's cylinder stands for a round link: as thick as that
         half = float(size[1] - 0.5 * size[0])
         return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
+    points = _points(model, g)
+    return capsules.fit(points) if len(points) else np.zeros((0, 7))  # planes and height fields belong to no link
+
+
+def _points(model, g: int) -> np.ndarray:
+    """Points (n 3) of one geom's surface in its own frame, whose hull it is; none of a plane or height field."""
+    kind, size = int(model.geom_type[g]), model.geom_size[g]
+    if kind in (_SPHERE, _CAPSULE):
+        ball, up = size[0] * capsules.sphere(200), np.array([0.0, 0.0, size[1] if kind == _CAPSULE else 0.0])
+        return np.concatenate([ball - up, ball + up])
     if kind == _CYLINDER:
         angle = 2 * np.pi * np.arange(_RING) / _RING
         up = np.array([0.0, 0.0, size[1]])
         ring = size[0] * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
-        return capsules.fit(np.concatenate([ring - up, ring + up]))
+        return np.concatenate([ring - up, ring + up])
     if kind == _BOX:
-        return capsules.fit(np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T * size)
+        return np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T * size
     if kind == _ELLIPSOID:
-        return capsules.fit(capsules.sphere(200) * size)
+        return capsules.sphere(200) * size
     if kind == _MESH:
         m = int(model.geom_dataid[g])
         first = int(model.mesh_vertadr[m])
-        return capsules.fit(np.array(model.mesh_vert[first : first + int(model.mesh_vertnum[m])], dtype=float))
-    return np.zeros((0, 7))  # planes and height fields belong to no link
+        return np.array(model.mesh_vert[first : first + int(model.mesh_vertnum[m])], dtype=float)
+    return np.zeros((0, 3))
+
+
+def surface_of(robot: Robot, joint: int) -> np.ndarray:
+    """Points of what a joint carries; see `collision.surface_of`."""
+    return _surface(robot.digest, _Keyed(robot), joint)
+
+
+@lru_cache(maxsize=64)
+def _surface(digest: str, keyed: _Keyed, joint: int) -> np.ndarray:
+    spec = mj_spec(keyed.robot)
+    model = spec.compile()
+    carried, out = carriers(model, _free_body(spec)), [np.zeros((0, 3))]
+    for b, (own, T_joint_body) in carried.items():
+        for g in _solid(model, b) if own == joint else ():
+            T_body_geom = geometry.pose(np.array(model.geom_quat[g]), np.array(model.geom_pos[g]))
+            points = _points(model, g)
+            if len(points):
+                out.append(geometry.transform(geometry.compose(T_joint_body, T_body_geom), points))
+    found = np.concatenate(out)
+    found.flags.writeable = False
+    return found
+
+
+def _free_body(spec) -> str:
+    return next(b.name for b in spec.bodies if any(int(joint.type) == 0 for joint in b.joints))
 
 
 def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None, compiled) -> CollisionModel:
