@@ -22,7 +22,7 @@ from vidpretrain.solve.state import Work, with_followers
 from vidpretrain.tree import Tree
 
 _STIFFNESS, _AROUND = 100.0, 8
-_ROUNDS, _ITERATIONS = 5, 3
+_ROUNDS, _ITERATIONS = 8, 3
 _BACK_ROUNDS, _BACK_ITERATIONS, _BACK_NEAR_M, _ARRIVED_RAD = 8, 3, 0.04, 3e-3
 _WIDER = 2
 _FIRST_DAMPING, _BACK_DAMPING, _MOST_DAMPING = 1e-3, 1e-2, 1e2
