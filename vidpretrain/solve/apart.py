@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidpretrain.collision.near import least_gaps
 from vidpretrain.solve import descend
 from vidpretrain.solve.contact import Collisions, of_component
 from vidpretrain.solve.limbs import limbs, put_back
@@ -156,7 +157,7 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
     contact.forget()
     run.damping[:, lo:hi], quiet = _BACK_DAMPING, 0
     for _ in range(_BACK_ROUNDS):
-        Q = run.q()
+        Q, before = run.q(), st.Q.copy()
         contacts = contact.find(Q, use, _BACK_NEAR_M)
         watch = np.zeros(last - first, dtype=bool)
         watch[lo - first : hi - first] = contact.worst[lo:hi] > 0.0
@@ -166,7 +167,16 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
         Q_to = run.q()
         cut_steps(*contact.arrays, Q[first:last], Q_to[first:last], watch, columns, step, 1e-6, share)
         moved = share[:, None] * (Q_to[first:last] - Q[first:last])[:, columns]
-        st.Q[first:last, columns] = Q[first:last][:, columns] + moved
+        gaps = np.empty(hi - lo)
+        for part in (1.0, 0.5, 0.25, 0.1, 0.0):
+            st.Q[:] = before  # slowing down may have moved frames outside, which nobody has looked at
+            st.Q[lo:hi, columns] += part * moved[lo - first : hi - first]
+            fast = columns[(np.abs(np.diff(st.Q[first:last, columns], axis=0)) > step).any(axis=0)]
+            st.Q[:, fast] = before[:, fast]
+            least_gaps(*contact.arrays, run.q()[lo:hi], 0.01, 0.0, gaps)
+            if (gaps[watch[lo - first : hi - first]] > 0.0).all():
+                break
+        moved *= part
         quiet = quiet + 1 if np.abs(moved).max(initial=0.0) < _ARRIVED_RAD else 0
         if quiet == 2:  # once may only mean that the steps were too long, and the damping has grown
             break
