@@ -251,7 +251,7 @@ def test_recovers_bones_offset_and_motion(cameras, noise_px, most, most_m):
 
 
 def test_the_order_of_magnitude_of_the_start_does_not_matter():
-    tree, body, q, base, asked = limb_problem(40, CAMERAS, 1.0)
+    tree, _, q, base, asked = limb_problem(40, CAMERAS, 1.0)
     ends = [
         solve_clip(tree, asked, start)
         for start in (Start(joint_pos=q, T_world_base=base), Start(joint_pos=np.full(8, 0.3), T_world_base=base[20]))
@@ -273,7 +273,7 @@ def test_recovers_scale_and_focal_length_where_a_known_length_pins_them():
         from_site="left hip", to_site="right hip", distance_m=np.full(80, 0.25), weight=np.full(80, 1 / 0.001**2)
     )
     near = (camera([1.2, -0.2, 0.5]),)
-    tree, body, q, base, asked = limb_problem(80, near, 0.3, parameters=parameters, truth=truth, terms=(ruler,))
+    tree, _, q, base, asked = limb_problem(80, near, 0.3, parameters=parameters, truth=truth, terms=(ruler,))
     solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
     assert solution.parameters["scale"] == pytest.approx(1.25, abs=0.01)
     assert solution.parameters["focal"] == pytest.approx(600.0, abs=6.0)
@@ -284,7 +284,7 @@ def test_factors_multiply_where_bones_are_shared():
     everywhere = limb()
     scale = LengthParameter(name="scale", joints=everywhere.joint_names, sites=everywhere.site_names, sigma=0.3)
     truth = {**TRUTH, "scale": 1.1}
-    tree, body, q, base, asked = limb_problem(40, CAMERAS, 0.0, parameters=(*BONES, scale), truth=truth)
+    tree, _, q, base, asked = limb_problem(40, CAMERAS, 0.0, parameters=(*BONES, scale), truth=truth)
     solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
     assert max(off(solution, truth).values()) < 1e-3
 
