@@ -12,7 +12,7 @@ from vidpretrain.solve.rows import rows_pass
 from vidpretrain.solve.smooth import base_smooth, joints_smooth
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-6, 1e8
-_STOPPED_RAD, _STOPPED_SHARE = 2e-3, 1e-3
+STOPPED_RAD, STOPPED_SHARE = 2e-3, 1e-3
 
 
 @njit(cache=True, error_model="numpy")
@@ -164,5 +164,5 @@ def settle_flags(L, c, lo, hi, cost, cost_new, before, st, step):
             most = max(most, abs(st.Q_new[t, j] - st.Q[t, j]))
         for v in range(base):
             most = max(most, abs(step[k, v]))
-        level = abs(cost_new[k] - cost[k]) <= _STOPPED_SHARE * (cost[k] + before / frames)
-        st.settled[c, t] = (most <= _STOPPED_RAD or level) and st.damping[t] < 1e-1
+        level = abs(cost_new[k] - cost[k]) <= STOPPED_SHARE * (cost[k] + before / frames)
+        st.settled[c, t] = (most <= STOPPED_RAD or level) and st.damping[t] < 1e-1
