@@ -17,7 +17,7 @@ from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve import descend
 from vidpretrain.solve.arrays import CAMERA, camera_list, lay_out, split_terms
 from vidpretrain.solve.band import factor
-from vidpretrain.solve.border import Slopes, border_pass, free_border
+from vidpretrain.solve.border import Slopes, border_pass, mark_held
 from vidpretrain.solve.layout import Layout
 from vidpretrain.solve.many import backward, forward
 from vidpretrain.solve.parameters import (
@@ -162,9 +162,15 @@ class SharedSolve:
         for c in self.components:
             p = self.parts[c]
             border_pass(self.work.L, self.work.D, c, self.slopes, st.Q, st.Rb, st.pb, p.B, C, g, self.work.scratch)
-            free_border(self.work.L, self.work.D, c, st.Q, p.G, p.B)
+            p.B.reshape(*p.G.shape, count)[self.held(c)] = 0.0
         C[np.diag_indices(count)] += self.sigma**-2.0
         return C, g + (self.vector - self.mean) / self.sigma**2
+
+    def held(self, c: int) -> np.ndarray:
+        """Which unknowns (t n) of an evaluated component sit on a limit and are pressed against it."""
+        out = np.zeros(self.parts[c].G.shape, dtype=bool)
+        mark_held(self.work.L, self.work.D, c, self.work.st.Q, self.parts[c].G, out)
+        return out
 
     def eliminate(self, C: np.ndarray, right: np.ndarray, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """(Schur complement's Cholesky factor, right side) of the parameters; None where a matrix is not positive.
@@ -198,8 +204,8 @@ class SharedSolve:
         found = cho_solve((reduced[0], True), reduced[1])
         for c in self.components:
             p = self.parts[c]
-            flat = p.step.reshape(-1)
-            flat -= p.B @ found
+            flat = p.step.reshape(-1, 1)
+            flat[:, 0] -= p.B @ found
             backward(p.A, flat)
         return found
 
