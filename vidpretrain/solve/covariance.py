@@ -98,6 +98,8 @@ class _Factored:
     def blocks(self, c: int) -> np.ndarray:
         """The diagonal blocks (t n n) of A^-1, zero where an unknown is held by its limit."""
         part = self.solve.parts[c]
+        if not part.G.shape[1]:
+            return np.zeros((len(part.G), 0, 0))
         out = inverse_blocks(part.A, part.G.shape[1])
         held = self.solve.held(c)
         out[np.broadcast_to(held[:, :, None] | held[:, None, :], out.shape)] = 0.0
@@ -110,8 +112,7 @@ def inverse_blocks(A: Float64[np.ndarray, "N w"], n: int) -> Float64[np.ndarray,
     With L_i the columns of block i below its diagonal block D_i, and E_i = L_i D_i^-1: the inverse S has S_ji =
     -sum_k S_jk E_ki and S_ii = D_i^-T D_i^-1 - sum_k S_ik E_ki, k over the one or two blocks after i.
     """
-    frames = len(A) // n if n else len(A)
-    reach = (A.shape[1] - 1) // n if n else 0
+    frames, reach = len(A) // n, (A.shape[1] - 1) // n
     out = np.zeros((frames, n, n))
     near = np.zeros((0, 0))  # S of the blocks after i
     for i in range(frames - 1, -1, -1):
