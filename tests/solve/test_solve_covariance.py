@@ -91,8 +91,9 @@ def dense_covariance(tree, asked, solution, sites, h=1e-6):
     return np.einsum("tsia,ab,tsjb->tsij", J[..., free], inverse, J[..., free]), inverse, len(held)
 
 
-def test_equals_the_dense_inverse_with_parameters_base_and_cameras():
-    tree, _, q, base, asked = limb_problem(5, CAMERAS, 1.0)
+@pytest.mark.parametrize("ball", [False, True])
+def test_equals_the_dense_inverse_with_parameters_base_and_cameras(ball):
+    tree, _, q, base, asked = limb_problem(5, CAMERAS, 1.0, ball=ball)
     asked = dataclasses.replace(asked, base_acceleration_weight=(1e-3, 1e-2))
     solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
     sites = ("tip", "palm", "pelvis", "elbow")

@@ -174,9 +174,10 @@ def moving_base(frames):
     return geometry.pose(geometry.quat_exp(turn), 0.2 * np.stack([np.sin(t), t, 0.5 * t], axis=-1))
 
 
-def limb() -> Tree:
-    """A trunk with a shoulder, an elbow, a wrist and a finger, and a site at both ends of every bone."""
-    axis = [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]]
+def limb(ball: bool = False) -> Tree:
+    """A trunk with a shoulder (or a ball), an elbow, a wrist and a finger, and a site at both ends of every bone."""
+    shoulder = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] if ball else [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    axis = [*shoulder, [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]]
     T = np.tile(geometry.IDENTITY_POSE, (8, 1))
     T[[0, 3, 4, 6, 7], 4:] = [[0, 0.18, 0.45], [0.28, 0, 0], [0.25, 0, 0], [0.09, 0.02, 0], [0.04, 0, 0]]
     sites = {
@@ -188,7 +189,7 @@ def limb() -> Tree:
     T_site[:, 4:] = [p for _, p in sites.values()]
     return Tree(
         joint_names=("yaw", "pitch", "roll", "elbow", "wrist roll", "wrist yaw", "knuckle", "joint"),
-        kind=("hinge",) * 8,
+        kind=(("ball" if ball else "hinge"),) * 3 + ("hinge",) * 5,
         parent=np.arange(8) - 1,
         T_parent_zero=T,
         axis=np.array(axis, dtype=float),
@@ -213,9 +214,9 @@ TRUTH = {"upper arm": 1.2, "forearm": 0.85, "finger": 1.1, "palm": np.array([0.0
 CAMERAS = (camera([2.0, 0.5, 0.5]), camera([0.3, 2.0, 1.0], roll=0.5))
 
 
-def limb_problem(frames, cameras, noise_px, seed=0, parameters=BONES, truth=TRUTH, **more):
+def limb_problem(frames, cameras, noise_px, seed=0, parameters=BONES, truth=TRUTH, ball=False, **more):
     """(tree, its true body, true motion, true base, problem) of a limb seen by cameras."""
-    tree = limb()
+    tree = limb(ball)
     body, q, base = with_parameters(tree, parameters, truth), motion(tree, frames, 3), moving_base(frames)
     focal = {"focal": "focal"} if "focal" in truth else {}
     terms = pixel_terms(body, q, base, cameras, tree.site_names, noise_px=noise_px, seed=seed, **focal)
@@ -239,8 +240,9 @@ def off(solution, truth=TRUTH) -> dict:
 @pytest.mark.parametrize(
     ("cameras", "noise_px", "most", "most_m"), [(2, 0, 1e-4, 1e-4), (1, 0, 2e-3, 1e-3), (2, 1.0, 0.01, 0.004)]
 )
-def test_recovers_bones_offset_and_motion(cameras, noise_px, most, most_m):
-    tree, body, q, base, asked = limb_problem(60, CAMERAS[:cameras], noise_px)
+@pytest.mark.parametrize("ball", [False, True])
+def test_recovers_bones_offset_and_motion(cameras, noise_px, most, most_m, ball):
+    tree, body, q, base, asked = limb_problem(60, CAMERAS[:cameras], noise_px, ball=ball)
     solution = solve_clip(tree, asked, Start(joint_pos=np.zeros(8), T_world_base=base[0]))
     assert max(off(solution).values()) < most
     assert np.median(wrong_m(tree, body, q, base, asked, solution)) < most_m

@@ -154,10 +154,10 @@ def border_pass(L, D, c, slopes, Q, Rb, pb, B, C, g, s):
 
 @njit(cache=True, error_model="numpy")
 def mark_held(L, D, c, Q, G, out):
-    """Write which unknowns of a component sit on a limit and are pressed against it (t n)."""
-    n, base, first = L.var_at[c + 1] - L.var_at[c], L.base[c], L.var_at[c]
+    """Write which unknowns of a component are pressed against a limit that they sit on (t n); balls are stiffened."""
+    first = L.var_at[c]
     for t in range(len(Q)):
-        for v in range(base, n):
+        for v in range(L.base[c], L.ball_at[c]):
             out[t, v] = blocked(Q[t, L.var_column[first + v]], D.lower[first + v], D.upper[first + v], G[t, v])
 
 

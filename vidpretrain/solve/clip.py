@@ -33,7 +33,7 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
     work, is_motion = begin(body, problem, start)
     iterations = 0
     if problem.frames and len(work.L.var_column):
-        iterations = solve_free(work, problem, None if is_motion else candidates(work, start))
+        iterations = solve_free(work, problem, None if is_motion else candidates(work, body, start))
         if values:
             shared = SharedSolve(work, tree, problem)
             iterations += shared.run()
