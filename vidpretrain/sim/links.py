@@ -38,7 +38,8 @@ def robot_links(robot: Robot, motion: RobotMotion) -> tuple[Link, ...]:
     """
     import mujoco
 
-    from vidpretrain.sim.robot_model import base_address, joint_addresses, visual_spec
+    from vidpretrain.robot.qpos import qpos_columns
+    from vidpretrain.sim.robot_model import base_address, visual_spec
 
     if motion.joint_names != robot.tree.joint_names:
         raise InputError(
@@ -48,14 +49,14 @@ def robot_links(robot: Robot, motion: RobotMotion) -> tuple[Link, ...]:
     shapes = {body: _shape(model, body) for body in range(1, model.nbody)}
     bodies = [body for body, shape in shapes.items() if shape is not None]
     data = mujoco.MjData(model)
-    base, joints = base_address(model), joint_addresses(model, motion.joint_names)
+    base, joints = base_address(model), qpos_columns(model, motion.joint_names)
     poses = np.empty((len(motion.time_ns), len(bodies), 7))
     for t in range(len(motion.time_ns)):
         data.qpos[base : base + 3], data.qpos[base + 3 : base + 7] = (
             motion.T_world_base[t, 4:],
             motion.T_world_base[t, :4],
         )
-        data.qpos[joints] = motion.joint_pos[t]
+        joints.put(data.qpos, motion.joint_pos[t])
         mujoco.mj_kinematics(model, data)
         poses[t, :, :4], poses[t, :, 4:] = data.xquat[bodies], data.xpos[bodies]
     links = []

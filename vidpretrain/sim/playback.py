@@ -55,8 +55,9 @@ def render_motion(
         InputError: the motion belongs to another robot.
         MissingAsset: the robot's files or an off-screen OpenGL are missing.
     """
+    from vidpretrain.robot.qpos import qpos_columns
     from vidpretrain.sim.gl import Renderer, choose_gl
-    from vidpretrain.sim.robot_model import base_address, joint_addresses
+    from vidpretrain.sim.robot_model import base_address
 
     if camera not in ("front", "match"):
         raise ConfigError("no such camera", asked=camera, valid="front, match")
@@ -72,7 +73,7 @@ def render_motion(
     own_fov = robot.expected_fov_x_rad if np.isfinite(robot.expected_fov_x_rad) else 1.0  # a hand has no camera
     model = _scene(robot, fov_x_rad or own_fov, size)
     data = mujoco.MjData(model)
-    base, joints = base_address(model), joint_addresses(model, motion.joint_names)
+    base, joints = base_address(model), qpos_columns(model, motion.joint_names)
     holder = int(model.body("camera_match").mocapid[0])
     fovy_rad = float(np.deg2rad(model.vis.global_.fovy))
     views = ["match"] * len(motion.time_ns) if camera == "match" else _front(robot, motion, fovy_rad, size)
@@ -81,7 +82,7 @@ def render_motion(
         for t in range(len(motion.time_ns)):
             data.qpos[base : base + 3] = motion.T_world_base[t, 4:]
             data.qpos[base + 3 : base + 7] = motion.T_world_base[t, :4]
-            data.qpos[joints] = motion.joint_pos[t]
+            joints.put(data.qpos, motion.joint_pos[t])
             if np.isfinite(T_camera[t]).all():
                 data.mocap_quat[holder], data.mocap_pos[holder] = T_camera[t, :4], T_camera[t, 4:]
             mujoco.mj_kinematics(model, data)
