@@ -28,15 +28,10 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         UnknownName: a term names a site that the tree does not have.
         ValueError: shapes do not fit, limits contradict each other, or the start is not finite.
     """
-<<<<<<< HEAD
-    work, is_motion = begin(tree, problem, start)
-    iterations, gave_way = 0, np.zeros(problem.frames, dtype=bool)
-=======
     values = prior_values(problem.parameters)
     body = with_parameters(tree, problem.parameters, values) if values else tree
     work, is_motion = begin(body, problem, start)
-    iterations = 0
->>>>>>> issue4
+    iterations, gave_way = 0, np.zeros(problem.frames, dtype=bool)
     if problem.frames and len(work.L.var_column):
         iterations = solve_free(work, problem, None if is_motion else candidates(work, body, start))
         if values:
@@ -46,14 +41,9 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         if problem.max_speed is not None:
             iterations += respect_speed(work, problem)
         if problem.self_collision is not None and len(problem.self_collision.pairs):
-<<<<<<< HEAD
-            more, gave_way = keep_apart(work, tree, problem)
+            more, gave_way = keep_apart(work, body, problem)
             iterations += more
-    return _solution(work, tree, problem, iterations, gave_way)
-=======
-            iterations += keep_apart(work, body, problem)
-    return _solution(work, body, problem, iterations, values)
->>>>>>> issue4
+    return _solution(work, body, problem, iterations, values, gave_way)
 
 
 def total_cost(work: Work) -> float:
@@ -71,11 +61,9 @@ def total_cost(work: Work) -> float:
     return total
 
 
-<<<<<<< HEAD
-def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, gave_way: np.ndarray) -> Solution:
-=======
-def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, values: Values) -> Solution:
->>>>>>> issue4
+def _solution(
+    work: Work, tree: Tree, problem: Problem, iterations: int, values: Values, gave_way: np.ndarray
+) -> Solution:
     L, D, st = work.L, work.D, work.st
     Q = with_followers(work, tree)
     cost = total_cost(work) + prior_cost(problem, values) if problem.frames else 0.0
