@@ -1,6 +1,7 @@
 """A robot's shape as capsules, and which of them can touch.
 
-Door: `CollisionModel`, `model_of(robot or MjSpec)`, `distances(model, tree, joint_pos)`, `surface_of(robot, joint)`.
+Door: `CollisionModel`, `model_of(robot or MjSpec)`, `distances(model, tree, joint_pos)`, `surface_of(robot, joint)`,
+`hulls_of(robot)` for the shapes themselves.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from vidpretrain.collision.types import CollisionModel
+from vidpretrain.collision.types import CollisionModel, Shapes, Touches
 from vidpretrain.tree import Tree
 
-__all__ = ["CollisionModel", "model_of", "distances", "surface_of"]
+__all__ = ["CollisionModel", "Shapes", "Touches", "model_of", "hulls_of", "distances", "surface_of"]
 
 
 def model_of(robot_or_spec, base: str | None = None) -> CollisionModel:
@@ -26,6 +27,19 @@ def model_of(robot_or_spec, base: str | None = None) -> CollisionModel:
     from vidpretrain.collision.fit import model_of as compute
 
     return compute(robot_or_spec, base)
+
+
+def hulls_of(robot) -> Shapes:
+    """The shapes of a `Robot` themselves, meshes as convex hulls, for the pairs of `model_of`; remembered.
+
+    Left out are links two joints apart in one chain and those that touch at home. Not for two threads at once.
+
+    Raises:
+        InputError: MuJoCo does not compile the model.
+    """
+    from vidpretrain.collision.fit import hulls_of as compute
+
+    return compute(robot)
 
 
 def distances(model: CollisionModel, tree: Tree, joint_pos: Float64[np.ndarray, "t j"]) -> Float64[np.ndarray, "t n"]:

@@ -152,6 +152,29 @@ def _surface(digest: str, keyed: _Keyed, joint: int) -> np.ndarray:
     return found
 
 
+def hulls_of(robot: Robot):
+    """The shapes themselves; see `collision.hulls_of`."""
+    return _hulls(robot.digest, _Keyed(robot))
+
+
+@lru_cache(maxsize=4)
+def _hulls(digest: str, keyed: _Keyed):
+    from vidpretrain.collision import hulls
+
+    robot = keyed.robot
+    spec, model = mj_spec(robot), _of_robot(digest, keyed)
+    links = {int(j) for j in model.joint}
+    above = {j: _link_above(robot.tree, j, links) for j in links}
+    above[-1] = -1
+    second = {j: above.get(above[j], -1) for j in above}  # of a chain's every other link, hulls are made to pass
+    bodies = {
+        (model.names[a], model.names[b])
+        for a, b in model.pairs
+        if second[int(model.joint[a])] != model.joint[b] and second[int(model.joint[b])] != model.joint[a]
+    }
+    return hulls.build(spec, _free_body(spec), robot.tree.joint_names, bodies, np.asarray(robot.home))
+
+
 def _free_body(spec) -> str:
     return next(b.name for b in spec.bodies if any(int(joint.type) == 0 for joint in b.joints))
 

@@ -43,7 +43,7 @@ def solve(
     finite = np.isfinite(free.joint_pos).all() and np.isfinite(free.T_world_base).all()
     if not config.self_collision or not problem.frames or not finite:
         return Solved(free=free, solution=free, figures={})
-    from vidpretrain.collision import distances, model_of
+    from vidpretrain.collision import distances, hulls_of, model_of
 
     model = model_of(robot)
     if not len(model.pairs):
@@ -51,7 +51,7 @@ def solve(
     gap = distances(model, robot.tree, np.asarray(free.joint_pos)).min(axis=1)
     solution = free
     if (gap < 0.0).any():
-        asked = dataclasses.replace(problem, self_collision=model, collision_margin_m=config.collision_margin_m)
+        asked = dataclasses.replace(problem, self_collision=model, collision_margin_m=config.collision_margin_m, shapes=hulls_of(robot))
         begin = Start(joint_pos=free.joint_pos, T_world_base=free.T_world_base if problem.free_base else None)
         kept_apart = solve_clip(tree, asked, begin)
         if np.isfinite(kept_apart.joint_pos).all():

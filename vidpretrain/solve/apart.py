@@ -20,6 +20,7 @@ from vidpretrain.solve.problem import Problem
 from vidpretrain.solve.retreat import LEVELS, cheapest, clean_levels, cut_steps
 from vidpretrain.solve.speed import slow
 from vidpretrain.solve.state import Work, with_followers
+from vidpretrain.solve.touch import ShapeCollisions
 from vidpretrain.tree import Tree
 
 _STIFFNESS, _AROUND = 100.0, 8
@@ -50,24 +51,29 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
     """Push links apart until no capsules overlap anywhere; (iterations, frames in which the targets gave way)."""
     assert problem.self_collision is not None
     gave_way = np.zeros(problem.frames, dtype=bool)
-    first = Collisions(problem.self_collision, tree, work.L, problem.collision_margin_m, 1.0, problem.frames)
+    first = _collisions(problem, tree, work, 1.0)
     first.find(with_followers(work, tree), np.ones(problem.frames, dtype=bool))
     if not (first.worst < 0.0).any():
         return 0, gave_way
     weights = work.D.weight[work.D.weight > 0]
     stiffness = _STIFFNESS * (float(np.median(weights)) if len(weights) else 1.0)
     limb = limbs(work, tree, problem)
-    contact = Collisions(first.model, tree, limb.L, first.margin_m, stiffness, problem.frames)
+    contact = _collisions(problem, tree, limb, stiffness)
     contact.worst[:] = first.worst
     free = with_followers(limb, tree)
     damping = np.full((len(limb.L.base), problem.frames), _FIRST_DAMPING)
     run = _Apart(work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping)
     left = _push(run, windows(np.flatnonzero(first.worst < first.margin_m), problem.frames))
-    for stretch in left:
+    for stretch in left if problem.shapes is None else ():
         _around(run, *stretch)
     if limb is not work:
         put_back(limb, work)
     return run.iterations, gave_way
+
+
+def _collisions(problem: Problem, tree: Tree, work: Work, stiffness: float) -> Collisions:
+    args = (problem.self_collision, tree, work.L, problem.collision_margin_m, stiffness, problem.frames)
+    return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, *args)
 
 
 def _push(run: _Apart, stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:

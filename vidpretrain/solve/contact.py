@@ -160,16 +160,14 @@ class Collisions:
         self.worst[use] = np.inf
         np.minimum.at(self.worst, frame, gap)
         owner = np.repeat(frame, np.diff(at))
-        return Contacts(
-            at_frame=np.searchsorted(frame, np.arange(self.frames + 1)).astype(np.int64),
-            at=at,
-            var=var,
-            slope=slope,
-            where=np.ascontiguousarray(Q[owner, self.L.var_column[var]]),
-            short=self.short,
-            push=self.push,
-            stiffness=self.stiff,
-        )
+        return self.contacts(frame, at, var, slope, np.ascontiguousarray(Q[owner, self.L.var_column[var]]))
+
+    def contacts(
+        self, frame: np.ndarray, at: np.ndarray, var: np.ndarray, slope: np.ndarray, where: np.ndarray
+    ) -> Contacts:
+        """The contacts just found, with the multipliers as they have become."""
+        at_frame = np.searchsorted(frame, np.arange(self.frames + 1)).astype(np.int64)
+        return Contacts(at_frame, at, var, slope, where, self.short, self.push, self.stiff)
 
     def update(self, key: np.ndarray, short: np.ndarray) -> None:
         """Grow the multipliers by how much too near the pairs are; stiffen those that hardly got better."""

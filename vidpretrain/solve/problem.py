@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from vidpretrain.collision import CollisionModel
+from vidpretrain.collision import CollisionModel, Shapes
 from vidpretrain.errors import unknown_name
 from vidpretrain.solve.parameters import FocalParameter, Parameter, Values
 from vidpretrain.types import Camera, Frozen
@@ -180,6 +180,7 @@ class Problem(Frozen):
     tolerance: float = 1e-5
     self_collision: CollisionModel | None = None
     collision_margin_m: float = 0.001
+    shapes: Shapes | None = None
     parameters: tuple[Parameter, ...] = ()
 
     def check(self) -> None:
