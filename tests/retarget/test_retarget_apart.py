@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vidpretrain.collision import distances, model_of
+from vidpretrain.collision import distances, hulls_of, model_of
+from vidpretrain.feasibility import assess
+from vidpretrain.kinematics import site_poses
 from vidpretrain.retarget import RetargetConfig, retarget
 from vidpretrain.types import RobotMotion
 
@@ -24,8 +26,9 @@ def motions(make, inspire):
 
 
 def colliding(robot, motion: RobotMotion) -> int:
-    gap = distances(model_of(robot), robot.tree, np.asarray(motion.joint_pos))
-    return int((gap < 0.0).any(axis=1).sum())
+    q = np.asarray(motion.joint_pos)
+    found = hulls_of(robot).touches(q, np.arange(len(q)), 0.0)
+    return len(set(found.frame[found.gap_m < 0.0].tolist()))
 
 
 def test_links_are_kept_apart_and_the_figures_count_what_overlaps(inspire, motions):
@@ -44,14 +47,50 @@ def test_frames_are_as_settled_as_without_contacts(motions):
     assert on.figures["iterations"] > off.figures["iterations"]
 
 
-def test_targets_that_give_way_do_not_reject_a_clip(make, inspire, motions):
-    off, on = motions
+def pressed(make, robot, by_rad: float):
+    """The person of a robot whose upper arms are turned that far into the trunk."""
+    q = make["wave"](robot)
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        q[:, robot.tree.joint_names.index(f"{side}_shoulder_roll_joint")] += sign * by_rad
+    return make["person"](robot, q)
+
+
+def test_targets_that_give_way_do_not_reject_a_clip(make, inspire):
+    person = pressed(make, inspire, 0.25)
+    off, on = retarget(person, inspire, OFF), retarget(person, inspire, ON)
     wrists = [on.error_names.index(f"{side}_wrist") for side in ("left", "right")]
     before, after = np.median(off.error_m[:, wrists]), np.median(on.error_m[:, wrists])
     assert after > 1.02 * before  # they did give way
     tight = dataclasses.replace(ON, max_median_error_m=float(0.5 * (before + after)))
-    person = make["person"](inspire, make["wave"](inspire))
     assert isinstance(retarget(person, inspire, tight), RobotMotion)
+
+
+def depth_by_the_judge(robot, motion: RobotMotion) -> np.ndarray:
+    found = assess(motion, robot)
+    return np.maximum(found.collision_m, found.finger_collision_m)
+
+
+def test_a_motion_whose_capsules_overlap_but_whose_hulls_do_not_is_left_alone(make, inspire):
+    still = np.tile(inspire.home, (30, 1))
+    still[:, inspire.tree.joint_names.index("left_shoulder_roll_joint")] -= 0.08
+    person = make["person"](inspire, inspire.tree.with_mimic(still))
+    off, on = retarget(person, inspire, OFF), retarget(person, inspire, ON)
+    assert distances(model_of(inspire), inspire.tree, np.asarray(off.joint_pos)).min() < 0.0
+    assert depth_by_the_judge(inspire, off).max() == 0.0
+    np.testing.assert_array_equal(off.joint_pos, on.joint_pos)
+
+
+def test_a_light_contact_moves_wrists_by_about_its_depth(make, inspire):
+    person = pressed(make, inspire, 0.1)
+    off, on = retarget(person, inspire, OFF), retarget(person, inspire, ON)
+    depth, left = depth_by_the_judge(inspire, off), depth_by_the_judge(inspire, on)
+    assert 0.003 < depth.max() < 0.03  # it is a light one
+    assert (left > 0.005).mean() <= 0.01
+    sites = ("left_wrist", "right_wrist")
+    before, after = (site_poses(inspire.tree, np.asarray(m.joint_pos), None, sites)[..., 4:] for m in (off, on))
+    moved = np.linalg.norm(after - before, axis=-1).max(axis=1)
+    assert np.median(moved) < depth.max()
+    assert moved.max() < 4.0 * depth.max()  # a forearm is a lever
 
 
 def test_nothing_is_solved_again_where_nothing_touches(make, inspire):

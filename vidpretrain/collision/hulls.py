@@ -52,15 +52,22 @@ class Hulls:
             if data.ncon:
                 contact = data.contact
                 geom = np.array(contact.geom)
-                found.append((np.full(len(geom), t), geom, contact.dist.copy(), contact.frame.copy(), contact.pos.copy()))
+                found.append(
+                    (np.full(len(geom), t), geom, contact.dist.copy(), contact.frame.copy(), contact.pos.copy())
+                )
         if not found:
             none = np.zeros(0, dtype=np.int64)
             three = np.zeros((0, 3))
             return Touches(
-                frame=none, pair=none, gap_m=np.zeros(0), joint=np.zeros((0, 2), dtype=np.int64), normal=three, p_base=three
+                frame=none,
+                pair=none,
+                gap_m=np.zeros(0),
+                joint=np.zeros((0, 2), dtype=np.int64),
+                normal=three,
+                p_base=three,
             )
-        frame, geom, gap, axes, point = (np.concatenate(part) for part in zip(*found, strict=True))
-        pair = geom[:, 0].astype(np.int64) * model.ngeom + geom[:, 1]
+        frame, geom, gap, normal, point = (np.concatenate(part) for part in zip(*found, strict=True))
+        pair = geom[:, 0] * model.ngeom + geom[:, 1]
         order = np.lexsort((gap, pair, frame))
         same = np.zeros(len(order), dtype=bool)
         same[1:] = (np.diff(frame[order]) == 0) & (np.diff(pair[order]) == 0)
@@ -70,7 +77,7 @@ class Hulls:
             pair=pair[kept],
             gap_m=gap[kept],
             joint=self.joint[model.geom_bodyid[geom[kept]]],
-            normal=np.ascontiguousarray(axes[kept, :3]),
+            normal=np.ascontiguousarray(normal[kept]),
             p_base=np.ascontiguousarray(point[kept]),
         )
 

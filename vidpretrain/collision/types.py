@@ -37,7 +37,8 @@ class CollisionModel(Frozen):
 @dataclass(frozen=True, kw_only=True)
 class Touches(Frozen):
     """What is near (k), frames ascending: the frame, the pair (a number of its own), the gap in metres, the joints of
-    both shapes (-1: the base), the direction from the first to the second and a point between them, in the base's axes."""
+    both shapes (-1: the base), the direction from the first to the second and a point between them,
+    in the base's axes."""
 
     frame: Int64[np.ndarray, " k"]
     pair: Int64[np.ndarray, " k"]
@@ -53,8 +54,6 @@ class Shapes(Protocol):
     @property
     def pairs(self) -> int: ...
 
-    def touches(
-        self, joint_pos: Float64[np.ndarray, "t j"], frames: Int64[np.ndarray, " f"], near_m: float
-    ) -> Touches:
+    def touches(self, joint_pos: Float64[np.ndarray, "t j"], frames: Int64[np.ndarray, " f"], near_m: float) -> Touches:
         """The pairs of shapes nearer than `near_m` in these frames, a pair's least gap counting."""
         ...

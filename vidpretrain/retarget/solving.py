@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidpretrain.collision import Shapes
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.robot import Robot
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
@@ -34,7 +35,7 @@ def solve(
     """The motion of least cost, then apart from itself where `config.self_collision` asks for that.
 
     `tree` is the robot's, with more sites perhaps. `names` tells the error site of each of the problem's terms.
-    Links are held `config.collision_margin_m` apart, as capsules around their shapes; targets give way.
+    Links are held `config.collision_margin_m` apart, by the convex hulls of their shapes; targets give way.
 
     Raises:
         InputError: MuJoCo does not compile the robot's model.
@@ -43,23 +44,32 @@ def solve(
     finite = np.isfinite(free.joint_pos).all() and np.isfinite(free.T_world_base).all()
     if not config.self_collision or not problem.frames or not finite:
         return Solved(free=free, solution=free, figures={})
-    from vidpretrain.collision import distances, hulls_of, model_of
+    from vidpretrain.collision import hulls_of, model_of
 
     model = model_of(robot)
     if not len(model.pairs):
         return Solved(free=free, solution=free, figures={})
-    gap = distances(model, robot.tree, np.asarray(free.joint_pos)).min(axis=1)
-    solution = free
-    if (gap < 0.0).any():
-        asked = dataclasses.replace(problem, self_collision=model, collision_margin_m=config.collision_margin_m, shapes=hulls_of(robot))
+    shapes, solution = hulls_of(robot), free
+    before = after = _colliding(shapes, free)
+    if before:
+        asked = dataclasses.replace(
+            problem, self_collision=model, shapes=shapes, collision_margin_m=config.collision_margin_m
+        )
         begin = Start(joint_pos=free.joint_pos, T_world_base=free.T_world_base if problem.free_base else None)
         kept_apart = solve_clip(tree, asked, begin)
         if np.isfinite(kept_apart.joint_pos).all():
             iterations = free.iterations + kept_apart.iterations
             solution = dataclasses.replace(kept_apart, converged=free.converged, iterations=iterations)
-    after = distances(model, robot.tree, np.asarray(solution.joint_pos)).min(axis=1)
-    figures = {"colliding_frames_free": float((gap < 0.0).sum()), "colliding_frames": float((after < 0.0).sum())}
+            after = _colliding(shapes, solution)
+    figures = {"colliding_frames_free": float(before), "colliding_frames": float(after)}
     return Solved(free=free, solution=solution, figures=figures)
+
+
+def _colliding(shapes: Shapes, solution: Solution) -> int:
+    """Frames with links in each other, by their shapes."""
+    q = np.asarray(solution.joint_pos)
+    found = shapes.touches(q, np.arange(len(q)), 0.0)
+    return len(np.unique(found.frame[found.gap_m < 0.0]))
 
 
 def errors_of(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:

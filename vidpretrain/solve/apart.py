@@ -7,44 +7,25 @@ overlaps (`solve.retreat`), and comes back towards the targets in steps that are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from vidpretrain.collision.near import least_gaps
-from vidpretrain.solve import descend
-from vidpretrain.solve.contact import Collisions, of_component
+from vidpretrain.solve.contact import Collisions
+from vidpretrain.solve.ease import ease
 from vidpretrain.solve.limbs import limbs, put_back
 from vidpretrain.solve.postures import targets_of
 from vidpretrain.solve.problem import Problem
 from vidpretrain.solve.retreat import LEVELS, cheapest, clean_levels, cut_steps
+from vidpretrain.solve.rounds import AROUND, FIRST_DAMPING, Apart, mask, push, solve_again, windows
 from vidpretrain.solve.speed import slow
 from vidpretrain.solve.state import Work, with_followers
 from vidpretrain.solve.touch import ShapeCollisions
 from vidpretrain.tree import Tree
 
-_STIFFNESS, _AROUND = 100.0, 8
-_ROUNDS, _ITERATIONS = 8, 3
+_STIFFNESS = 100.0
 _BACK_ROUNDS, _BACK_ITERATIONS, _BACK_NEAR_M, _ARRIVED_RAD = 8, 3, 0.04, 3e-3
 _WIDER = 2
-_FIRST_DAMPING, _BACK_DAMPING, _MOST_DAMPING = 1e-3, 1e-2, 1e2
-
-
-@dataclass
-class _Apart:
-    """One motion being pushed apart; `free` (t j) is where it was before."""
-
-    work: Work
-    tree: Tree
-    problem: Problem
-    contact: Collisions
-    free: np.ndarray
-    gave_way: np.ndarray
-    damping: np.ndarray  # (c t), kept from round to round: contacts make the first, nearly undamped steps too long
-    iterations: int = 0
-
-    def q(self) -> np.ndarray:
-        return with_followers(self.work, self.tree)
+_BACK_DAMPING = 1e-2
 
 
 def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarray]:
@@ -61,11 +42,14 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
     contact = _collisions(problem, tree, limb, stiffness)
     contact.worst[:] = first.worst
     free = with_followers(limb, tree)
-    damping = np.full((len(limb.L.base), problem.frames), _FIRST_DAMPING)
-    run = _Apart(work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping)
-    left = _push(run, windows(np.flatnonzero(first.worst < first.margin_m), problem.frames))
-    for stretch in left if problem.shapes is None else ():
-        _around(run, *stretch)
+    damping = np.full((len(limb.L.base), problem.frames), FIRST_DAMPING)
+    run = Apart(work=limb, tree=tree, problem=problem, contact=contact, free=free, gave_way=gave_way, damping=damping)
+    stretches = windows(np.flatnonzero(first.worst < first.margin_m), problem.frames)
+    if problem.shapes is not None:
+        ease(run, stretches)
+    else:
+        for stretch in push(run, stretches):
+            _around(run, *stretch)
     if limb is not work:
         put_back(limb, work)
     return run.iterations, gave_way
@@ -76,44 +60,12 @@ def _collisions(problem: Problem, tree: Tree, work: Work, stiffness: float) -> C
     return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, *args)
 
 
-def _push(run: _Apart, stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Rounds of multipliers on all stretches; those that are not clean after them."""
-    contact, frames = run.contact, run.problem.frames
-    for round_ in range(_ROUNDS + 1):
-        use = _mask(stretches, frames)
-        contacts = contact.find(run.q(), use)
-        bad = use & (contact.worst < 0.0)
-        stretches = [s for s in stretches if bad[slice(*s)].any()]
-        if round_ == _ROUNDS or not stretches:
-            break
-        for stretch in stretches:
-            _solve(run, contacts, *stretch, _ITERATIONS)
-        if run.problem.max_speed is not None:
-            slow(run.work)
-    return stretches
-
-
-def _solve(run: _Apart, contacts, lo: int, hi: int, iterations: int) -> None:
-    """Solve the components that have contacts in frames [lo, hi) again."""
-    L, D, st = run.work.L, run.work.D, run.work.st
-    run.gave_way[lo:hi] |= run.contact.worst[lo:hi] < run.contact.margin_m
-    inside = slice(contacts.at[contacts.at_frame[lo]], contacts.at[contacts.at_frame[hi]])
-    for c in np.unique(np.searchsorted(L.var_at, contacts.var[inside], side="right") - 1):
-        st.damping[lo:hi] = run.damping[c, lo:hi]
-        now = st._replace(contacts=of_component(L, int(c), lo, hi, st.Q, contacts))
-        settled = st.settled[c, lo:hi].copy()
-        args = (L, D, int(c), lo, hi, now, iterations, run.problem.tolerance, False, run.work.scratch)
-        run.iterations += descend.descend(*args)[0]
-        st.settled[c, lo:hi] |= settled
-        run.damping[c, lo:hi] = np.minimum(st.damping[lo:hi], _MOST_DAMPING)
-
-
-def _around(run: _Apart, lo: int, hi: int) -> None:
+def _around(run: Apart, lo: int, hi: int) -> None:
     """Retreat from what is left in a stretch and come back: frame by frame around what overlaps, wider where there is
     no way, and in the end from the free motion."""
     frames, bad = run.problem.frames, np.flatnonzero(run.contact.worst[lo:hi] < 0.0) + lo
     for wider in range(_WIDER + 1):
-        around = windows(bad, frames, _AROUND << wider)
+        around = windows(bad, frames, AROUND << wider)
         left = [(a, b) for a, b in around if not _retreat(run, a, b, run.q())]
         for a, b in around:
             if (a, b) not in left:
@@ -129,7 +81,7 @@ def _around(run: _Apart, lo: int, hi: int) -> None:
         run.work.st.Q[lo:hi] = stuck
 
 
-def _retreat(run: _Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
+def _retreat(run: Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
     """Move frames [lo, hi) from Q (t j) to a motion without overlap that begins and ends on its neighbours; False if
     there is none."""
     contact, frames = run.contact, run.problem.frames
@@ -152,10 +104,10 @@ def _retreat(run: _Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
     return False
 
 
-def _come_back(run: _Apart, lo: int, hi: int) -> None:
+def _come_back(run: Apart, lo: int, hi: int) -> None:
     """Rounds of contacts from a clean motion, every step cut where it would make a frame overlap."""
     contact, st, L, D = run.contact, run.work.st, run.work.L, run.work.D
-    use = _mask([(lo, hi)], run.problem.frames)
+    use = mask([(lo, hi)], run.problem.frames)
     joints = L.var_column >= 0
     columns, step = L.var_column[joints], D.step[joints]
     first, last = max(0, lo - 1), min(run.problem.frames, hi + 1)
@@ -167,7 +119,7 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
         contacts = contact.find(Q, use, _BACK_NEAR_M)
         watch = np.zeros(last - first, dtype=bool)
         watch[lo - first : hi - first] = contact.worst[lo:hi] > 0.0
-        _solve(run, contacts, lo, hi, _BACK_ITERATIONS)
+        solve_again(run, contacts, lo, hi, _BACK_ITERATIONS)
         if run.problem.max_speed is not None:
             slow(run.work)
         Q_to = run.q()
@@ -186,22 +138,3 @@ def _come_back(run: _Apart, lo: int, hi: int) -> None:
         quiet = quiet + 1 if np.abs(moved).max(initial=0.0) < _ARRIVED_RAD else 0
         if quiet == 2:  # once may only mean that the steps were too long, and the damping has grown
             break
-
-
-def _mask(stretches: list[tuple[int, int]], frames: int) -> np.ndarray:
-    out = np.zeros(frames, dtype=bool)
-    for lo, hi in stretches:
-        out[lo:hi] = True
-    return out
-
-
-def windows(frames: np.ndarray, count: int, around: int = _AROUND) -> list[tuple[int, int]]:
-    """Half-open stretches of a clip of `count` frames around the given ones, `around` frames on each side."""
-    out: list[tuple[int, int]] = []
-    for t in frames:
-        lo, hi = max(0, int(t) - around), min(count, int(t) + around + 1)
-        if out and lo <= out[-1][1] + 2:
-            out[-1] = (out[-1][0], hi)
-        else:
-            out.append((lo, hi))
-    return out

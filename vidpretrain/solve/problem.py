@@ -160,7 +160,8 @@ class Problem(Frozen):
     pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
     `parameters` are unknown together with the motion; speed limits and self-collision come after them, with the
     parameters found. The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less,
-    they give way.
+    they give way. With `shapes` the links' own shapes are held apart, and capsules only tell where to look: then a
+    light touch, or a deep one that nothing but a far way out would end, may stay.
     """
 
     rate_hz: float
