@@ -20,17 +20,17 @@ from vidpretrain.pose.observations import BodySighting, HandSighting
 from vidpretrain.timebase import NS_PER_S
 
 PALM = [0, 5, 9, 13, 17]
-_ORIGINS = ("frame", "crop", "tile")
+_ORIGINS = ("frame", "crop", "edge", "tile")
 _MOST = 6  # candidates of one frame
 _REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to the next, and per second out of sight
 _GAP_S = 0.25
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
 _SWAP = 12.0  # cost of standing where the other side's hand was
-_NEW = {"frame": 1.5, "crop": 2.5, "tile": 5.0}  # cost of a hand that comes new, by its origin
+_NEW = {"frame": 1.5, "crop": 2.5, "edge": 4.0, "tile": 5.0}  # cost of a hand that comes new, by its origin
 _BACK = 0.5  # share of it where a hand of this side was lost nearby
 _MOVE = 1.0
-_GOOD = {"frame": 1.0, "crop": 0.5, "tile": 0.2}  # gain of a candidate by its origin
+_GOOD = {"frame": 1.0, "crop": 0.5, "edge": 0.3, "tile": 0.2}  # gain of a candidate by its origin
 _LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
 _ALONE = 0.35  # and where no body is seen
 

@@ -19,13 +19,14 @@ _KNUCKLES, _TIPS = [5, 9, 13, 17], [8, 12, 16, 20]
 class HandSighting(Frozen):
     """One hand in one frame: pixels of the full upright picture, metres in the camera's axes around the hand's centre.
 
-    `p_left` is the network's probability that it is an anatomical left hand.
+    `p_left` is the network's probability that it is an anatomical left hand; `origin` the part of the picture in which
+    it was found: the whole frame, a crop around a wrist or a lost hand, the frame with its edges widened, or a tile.
     """
 
     p_image: Float64[np.ndarray, "21 2"]
     p_relative: Float64[np.ndarray, "21 3"]
     p_left: float
-    origin: Literal["frame", "crop", "tile"]
+    origin: Literal["frame", "crop", "edge", "tile"]
 
     @property
     def score(self) -> float:
