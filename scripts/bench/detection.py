@@ -2,8 +2,8 @@
 
     python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty] [--frames 150] [--out runs/bench]
 
-FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and `scripts/bench/labels.py`
-leave them. `--empty` also looks at made rooms with nobody in them. Rows go to OUT/detection.json.
+FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
+leave them. `--empty` also looks at real and made rooms with nobody in them. Rows go to OUT/detection.json.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def against_truth(tracks, truth) -> dict[str, float]:
         own, other = image[:, parts[side]], image[:, parts[1 - side]]
         size = _length(own)
         to_own, to_other = (
-            np.linalg.norm(track.p_image_keypoint[:, _PALM] - x[:, _PALM], axis=-1).mean(-1) / size for x in (own, other)
+            np.linalg.norm(track.p_image_keypoint[:, _PALM] - x[:, _PALM], axis=-1).mean(-1) / size
+            for x in (own, other)
         )
         seen = truth.visible[at][:, parts[side]].mean(1) >= 0.5
         right = track.found & (to_own <= _WRONG)

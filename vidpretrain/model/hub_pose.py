@@ -1,7 +1,8 @@
 """The pose estimator `transformers`: a top-down pose model of the Hub (ViTPose and its kind) for the body's points.
 
-People, hands and time are MediaPipe's business as in the default estimator; the Hub's model looks at every person's box
-and its 2-D points take the place of the body's where it is sure of them. It stands here and not in the pose room because
+People, hands and time are MediaPipe's business as in the default estimator; the Hub's model looks at every person's
+box, and its 2-D points take the place of the body's where it is sure of them.
+It stands here and not in the pose room because
 that room is free of torch; `pose.ESTIMATORS` names it.
 """
 
@@ -66,10 +67,13 @@ class HubModel:
                 next_command=f"hf download {name}  (with a network), or give the folder of a downloaded model",
             ) from None
         self._experts = getattr(config.backbone_config, "num_experts", 1) > 1
-        pairs = body_pairs(int(config.num_labels))
+        pairs = body_pairs(len(config.id2label or ()))
         if pairs is None:
             raise ConfigError(
-                "keypoints of an unknown order", asked=name, found=f"{config.num_labels} keypoints", valid="17 or 133"
+                "keypoints of an unknown order",
+                asked=name,
+                found=f"{len(config.id2label or ())} keypoints",
+                valid="17 or 133",
             )
         self._theirs, self._ours = (list(side) for side in zip(*pairs, strict=True))
 

@@ -29,7 +29,7 @@ class RejectConfig:
     min_inside_share: float = 0.1
     dark_luma: float = 24.0
     max_dark_share: float = 0.7
-    min_sharpness: float = 0.002
+    min_sharpness: float = 0.0005
     max_blurred_share: float = 0.7
     max_people: int = 3
     max_crowd_share: float = 0.5

@@ -26,9 +26,9 @@ _REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to th
 _GAP_S = 0.25
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
-_SWAP = 12.0  # cost of standing where the other side's hand was
+_SWAP, _FADES_S = 8.0, 0.15  # cost of standing where the other side's hand was, half of it after this time
 _NEW = {"frame": 1.5, "crop": 2.5, "edge": 4.0, "tile": 5.0}  # cost of a hand that comes new, by its origin
-_BACK = 0.5  # share of it where a hand of this side was lost nearby
+_BACK = 0.2  # share of it where a hand of this side was lost nearby
 _MOVE = 1.0
 _GOOD = {"frame": 1.0, "crop": 0.5, "edge": 0.3, "tile": 0.2}  # gain of a candidate by its origin
 _LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
@@ -85,9 +85,7 @@ def is_reversed(hand: HandSighting, side: int, long_side_px: float) -> bool:
     return of_side < 0.1 or (of_side < 0.4 and sign * hand.chirality < -0.3)
 
 
-def gains(
-    hands: Sequence[HandSighting], body: BodySighting | None, long_side_px: float
-) -> Float64[np.ndarray, "n 2"]:
+def gains(hands: Sequence[HandSighting], body: BodySighting | None, long_side_px: float) -> Float64[np.ndarray, "n 2"]:
     """What each candidate gains as a left and as a right hand; leaving it out gains nothing."""
     out = np.zeros((len(hands), 2))
     for i, hand in enumerate(hands):
@@ -163,7 +161,8 @@ def _step_costs(memory: Memory, hands: Sequence[HandSighting], t: int, time_ns) 
     new = np.array([_NEW[hand.origin] for hand in hands])
     fresh = (known & (gap_s <= max(_GAP_S, _one_frame(time_ns))))[:, :, None] & (share < 1.0)
     moved = np.where(fresh, _MOVE * own**2, new * np.where(own < 1.0, _BACK + (1 - _BACK) * own, 1.0))
-    out[:, :, :count] = moved + _SWAP * np.maximum(own - other, 0.0)
+    swap = _SWAP / (1.0 + gap_s[:, ::-1] / _FADES_S)
+    out[:, :, :count] = moved + swap[:, :, None] * np.maximum(own - other, 0.0)
     return out
 
 

@@ -6,6 +6,8 @@ Sources, each checked against the tool's public code: COCO 17 and COCO-WholeBody
 
 from __future__ import annotations
 
+import numpy as np
+
 from vidpretrain.skeletons import skeleton
 
 _BODY = skeleton("body33")
@@ -29,6 +31,11 @@ _MHR |= {15: "left_foot_index", 17: "left_heel", 18: "right_foot_index", 20: "ri
 _MHR |= {41: "right_wrist", 62: "left_wrist"}
 _MHR |= {28: "right_index", 49: "left_index", 40: "right_pinky", 61: "left_pinky", 23: "right_thumb", 44: "left_thumb"}
 MHR70 = _pairs(_MHR)
+_NEIGHBOURS = {f"{side}_eye_{part}": f"{side}_eye" for side in ("left", "right") for part in ("inner", "outer")}
+_NEIGHBOURS |= {"mouth_left": "nose", "mouth_right": "nose"}
+for _side in ("left", "right"):
+    _NEIGHBOURS |= {f"{_side}_{part}": f"{_side}_wrist" for part in ("pinky", "index", "thumb")}
+    _NEIGHBOURS |= {f"{_side}_{part}": f"{_side}_ankle" for part in ("heel", "foot_index")}
 
 
 def _mhr_hand(start: int, wrist: int) -> tuple[int, ...]:
@@ -43,3 +50,16 @@ MHR70_HANDS = {"left": _mhr_hand(42, 62), "right": _mhr_hand(21, 41)}
 def body_pairs(count: int) -> tuple[tuple[int, int], ...] | None:
     """(their index, our body index) for a keypoint set of that size, or None where the size says nothing."""
     return {17: COCO17, 133: WHOLEBODY133, 70: MHR70}.get(count)
+
+
+def body33(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Points (33 d) from another tool's (k d), and which of them it has (33); the others lie on their neighbours."""
+    out = np.full((33, points.shape[1]), np.nan)
+    for theirs, ours in pairs:
+        out[ours] = points[theirs]
+    has = np.isfinite(out[:, 0])
+    for name, near in _NEIGHBOURS.items():
+        i = _BODY.indices(name)[0]
+        if not has[i]:
+            out[i] = out[_BODY.indices(near)[0]]
+    return out, has

@@ -44,7 +44,7 @@ class MediaPipe:
                 looks.append(self.improve(looker.look(frame), frame, config))
         time_ns = info.time_ns[np.arange(indices.start, indices.stop, indices.step)]
         refused = refuse_pictures([look.picture for look in looks], config.rejects) or refuse_people(
-            [[person for person in look.people if real_log_odds(person, 0.0) > 0] for look in looks], config.rejects
+            [look.people for look in looks], config.rejects
         )
         return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px)
 

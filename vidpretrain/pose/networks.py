@@ -72,9 +72,7 @@ def find_hands_at_edges(
     wide = cv2.copyMakeBorder(frame, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     box = (0, 0, width + 2 * margin, height + 2 * margin)
     return [
-        HandSighting(
-            p_image=hand.p_image - margin, p_relative=hand.p_relative, p_left=hand.p_left, origin=hand.origin
-        )
+        HandSighting(p_image=hand.p_image - margin, p_relative=hand.p_relative, p_left=hand.p_left, origin=hand.origin)
         for hand in find_hands(wide, box, "edge", model, confidence, network_px)
         if ((hand.p_image > margin) & (hand.p_image < np.array([width, height]) + margin)).all(1).mean() >= 0.5
     ]

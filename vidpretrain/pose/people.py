@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,7 +56,7 @@ def actor(
 def _path(people: People, frames: list[int], time_ns, width_px: int, height_px: int) -> list[int]:
     cost = -np.array([_prominence(body, width_px, height_px) for body in people[frames[0]]])
     back = []
-    for before, t in zip(frames, frames[1:], strict=False):
+    for before, t in itertools.pairwise(frames):
         step_s = float(time_ns[t] - time_ns[before]) / NS_PER_S
         reach = _REACH + _SPEED * step_s
         apart = np.array([[trunk_distance(a, b) for b in people[t]] for a in people[before]]) / reach

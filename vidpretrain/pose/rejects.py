@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidpretrain.pose.body import is_upside_down, real_log_odds
 from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import Picture
@@ -27,15 +28,23 @@ def refuse_pictures(pictures: Sequence[Picture], config: RejectConfig) -> Reject
     sharp = sharp[np.isfinite(sharp)]
     blurred = float(np.mean(sharp < config.min_sharpness)) if len(sharp) else 0.0
     if blurred > config.max_blurred_share:
-        return _refused(Reason.BLURRED, f"{blurred:.0%} of the frames are blurred", f"{config.max_blurred_share:.0%} may be")
+        return _refused(
+            Reason.BLURRED, f"{blurred:.0%} of the frames are blurred", f"{config.max_blurred_share:.0%} may be"
+        )
     return None
 
 
 def refuse_people(people: Sequence[Sequence[BodySighting]], config: RejectConfig) -> Reject | None:
-    """SEVERAL_PEOPLE or None. `people` are the real ones of every frame."""
-    counts = np.array([len(bodies) for bodies in people])
-    if not counts.any():
+    """SEVERAL_PEOPLE or UPSIDE_DOWN, or None; `people` are all of every frame, real or not."""
+    counts = np.array([sum(real_log_odds(body, 0.0) > 0 for body in bodies) for bodies in people])
+    turned = np.array([any(is_upside_down(body) for body in bodies) for bodies in people])
+    somebody = turned | (counts > 0)
+    if not somebody.any():
         return None
+    over = float(turned[somebody].mean())
+    if over > config.max_upside_down_share and turned.mean() >= config.min_body_share:
+        limit = f"{config.max_upside_down_share:.0%} may be; turn the video around"
+        return _refused(Reason.UPSIDE_DOWN, f"{over:.0%} of the frames with somebody are upside down", limit)
     crowd = float(np.mean(counts > config.max_people))
     if crowd > config.max_crowd_share:
         limit = f"at most {config.max_people} may be, in {config.max_crowd_share:.0%}"
@@ -80,12 +89,12 @@ def _too_small(tracks, config: RejectConfig, long_side_px: int) -> Reject | None
 
 
 def _out_of_frame(tracks, config: RejectConfig, width_px: int, height_px: int) -> Reject | None:
-    seen = np.any([track.found for track in tracks], axis=0)
+    seen = tracks[0].found | tracks[1].found | tracks[2].found
     wrists = np.stack(
         [tracks[0].p_image_keypoint[:, 0], tracks[1].p_image_keypoint[:, 0], *_wrists(tracks[2])]
     )  # NaN is nowhere
-    inside = ((wrists >= 0) & (wrists < (width_px, height_px))).all(-1).any(0)
-    share = float(inside[seen].mean()) if seen.any() else 0.0
+    inside = np.logical_and(wrists >= 0, wrists < np.array([width_px, height_px])).all(axis=-1)
+    share = float(np.any(inside, axis=0)[seen].mean()) if seen.any() else 0.0
     if share >= config.min_inside_share:
         return None
     limit = f"{config.min_inside_share:.0%} are wanted"
