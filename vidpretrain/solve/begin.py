@@ -12,7 +12,7 @@ from vidpretrain.solve.problem import Problem, Start
 from vidpretrain.solve.state import Work
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
-_RANDOM_STARTS, _LANE_STRIDE = 6, 6
+_RANDOM_STARTS, _LANE_FRAMES, _LANE_STRIDE = 6, 8, 6
 
 
 def candidates(work: Work, start: Start) -> np.ndarray:
@@ -46,7 +46,7 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     done, tie = 0, np.maximum(D.velocity, 1e-9)
     for c in np.flatnonzero(np.diff(L.var_at)):
         fast = fits(work, int(c))
-        if starts is not None and fast:
+        if starts is not None and problem.frames >= _LANE_FRAMES and suits(L, D, c):
             lane_start(L, D, c, starts, st, _LANE_STRIDE, tie)
         elif starts is not None:
             _carry(work, problem, starts, int(c), tie)
