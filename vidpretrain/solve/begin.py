@@ -9,6 +9,7 @@ from vidpretrain.solve.lane_clip import LEAST_FRAMES, lane_descend
 from vidpretrain.solve.lane_rows import suits
 from vidpretrain.solve.lane_start import lane_start
 from vidpretrain.solve.problem import Problem, Start
+from vidpretrain.solve.repair import repair
 from vidpretrain.solve.state import Work
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
@@ -56,6 +57,9 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
             continue
         args = (L, D, c, 0, problem.frames, st, problem.max_iterations, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
+        if starts is not None and repair(work, int(c), starts, single.single(L.var_at[c + 1] - L.var_at[c])):
+            st.damping[:] = descend.FIRST_DAMPING
+            done += descend.descend(*args)[0]
     return done
 
 
