@@ -48,6 +48,7 @@ HEAVY = {
     "av",
     "decord",
     "cv2",
+    "rerun",
 }
 # Anny's body is a torch module; it is made once, inside a function, in a worker process, and kept as arrays.
 TORCH_INSIDE_FUNCTIONS = {"vidpretrain.sim.body"}

@@ -11,12 +11,13 @@ from vidpretrain.solve.lane_start import lane_start
 from vidpretrain.solve.problem import Problem, Start
 from vidpretrain.solve.repair import repair
 from vidpretrain.solve.state import Work
+from vidpretrain.tree import Tree
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
 _RANDOM_STARTS, _LANE_FRAMES, _LANE_STRIDE = 6, 8, 6
 
 
-def candidates(work: Work, start: Start) -> np.ndarray:
+def candidates(work: Work, tree: Tree, start: Start) -> np.ndarray:
     """The start, the caller's others, and a few postures between the start and random ones (always the same)."""
     L, D, first = work.L, work.D, work.st.Q[0]
     joints = L.var_column >= 0
@@ -32,7 +33,7 @@ def candidates(work: Work, start: Start) -> np.ndarray:
         row[columns] = first[columns] + 0.5 * (drawn - first[columns])
         rows.append(row)
     out = np.tile(first, (len(rows), 1))
-    out[:, columns] = np.clip(np.stack(rows)[:, columns], lower, upper)
+    out[:, columns] = np.clip(tree.shortest(np.stack(rows))[:, columns], lower, upper)
     return out
 
 

@@ -29,7 +29,7 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
     work, is_motion = begin(tree, problem, start)
     iterations = 0
     if problem.frames and len(work.L.var_column):
-        iterations = solve_free(work, problem, None if is_motion else candidates(work, start))
+        iterations = solve_free(work, problem, None if is_motion else candidates(work, tree, start))
         if problem.max_speed is not None:
             iterations += respect_speed(work, problem)
         if problem.self_collision is not None and len(problem.self_collision.pairs):

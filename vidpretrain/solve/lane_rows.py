@@ -62,6 +62,8 @@ def suits(L, D, c):
     n = L.var_at[c + 1] - L.var_at[c]
     if n == 0 or n > MOST_UNKNOWNS or L.base[c] > 0 or L.turn_at[c + 1] > L.turn_at[c]:
         return False
+    if L.has_ball[c] or L.ball_at[c] < n:
+        return False
     for m in range(L.row_at[c], L.row_at[c + 1]):
         frm, axes = L.from_site[m], L.axes_site[m]
         if D.mode[m] != VECTOR or not (D.loss[m] == PLAIN or D.loss[m] == HUBER):
