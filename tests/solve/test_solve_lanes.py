@@ -31,7 +31,8 @@ def hand(fingers: int = 2, joints: int = 4, mimic: bool = True, seed: int = 3) -
     place = np.arange(count) % joints
     axis = np.where((place == 0)[:, None], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0])
     T = np.tile(geometry.IDENTITY_POSE, (count, 1))
-    T[:, 4:] = np.where(
+    knuckles = np.stack([0.08 + 0 * finger, 0.03 * finger, 0 * finger], axis=1)
+    T[:, 4:] = np.where((place == 0)[:, None], knuckles, [0.03, 0, 0])
         (place == 0)[:, None], np.stack([0.08 + 0 * finger, 0.03 * finger, 0 * finger], 1), [0.03, 0, 0]
     )
     T[:, :4] = geometry.quat_exp(0.2 * random.normal(size=(count, 3)))
