@@ -33,8 +33,6 @@ def hand(fingers: int = 2, joints: int = 4, mimic: bool = True, seed: int = 3) -
     T = np.tile(geometry.IDENTITY_POSE, (count, 1))
     knuckles = np.stack([0.08 + 0 * finger, 0.03 * finger, 0 * finger], axis=1)
     T[:, 4:] = np.where((place == 0)[:, None], knuckles, [0.03, 0, 0])
-        (place == 0)[:, None], np.stack([0.08 + 0 * finger, 0.03 * finger, 0 * finger], 1), [0.03, 0, 0]
-    )
     T[:, :4] = geometry.quat_exp(0.2 * random.normal(size=(count, 3)))
     source = np.where((place == joints - 1) & mimic, np.arange(count) - 1, -1)
     kind = ["hinge"] * count

@@ -2,8 +2,8 @@
 
 A limb that a frame leaves undecided (stretched out, or its limits far away) may go the wrong way there, and then every
 later frame follows. Its cost rises until some frame is far dearer than the posture that would serve it. So the dearest
-frame is solved alone from other postures of the limb whose row costs most; a better one is carried to both sides for as
-long as it saves anything, and the stretch is solved again, all its frames together.
+frame is solved alone from other postures of the limbs whose rows cost most; a better one is carried to both sides for
+as long as it saves anything, and the stretch is solved again, all its frames together.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from vidpretrain.solve.rows import robust, rows_pass
 from vidpretrain.solve.single import put, settle
 from vidpretrain.solve.state import Work
 
-_TRIES, _DRAWN, _OTHERS = 6, 8, 4
-_SETTLE, _CARRY, _WINDOW = 25, 4, 60  # iterations
-_SAVES, _MISSES, _AROUND = 0.7, 3, 8
+_TRIES, _DRAWN, _LIMBS, _OTHERS = 6, 12, 3, 4
+_SETTLE, _CARRY, _WINDOW = 8, 4, 60  # iterations
+_SAVES, _MISSES, _AROUND = 0.95, 3, 8
 _STEP = 0.6180339887498949  # of evenly spread draws, with another start for every unknown
 
 
@@ -65,14 +65,17 @@ def repaired(L, D, c, starts, st, s, one, tie):
 
 @njit(cache=True, error_model="numpy")
 def dearest(L, D, c, t, st, s):
-    """The vector row of frame t that costs most, -1: none; the component's sites must stand at frame t."""
-    row, most = -1, 0.0
-    for m in range(L.row_at[c], L.row_at[c + 1]):
-        if D.weight[t, m] > 0.0:
-            worth = D.weight[t, m] * robust(st.left[t, L.row[m]], D.loss[m], D.scale[m])[0]
-            if worth > most:
-                row, most = m, worth
-    return row
+    """The vector rows of frame t that move by joints, dearest first; `left` must be that of frame t as it stands."""
+    base, m0, m1 = L.base[c], L.row_at[c], L.row_at[c + 1]
+    worth = np.zeros(m1 - m0)
+    for m in range(m0, m1):
+        moved = False
+        for i in range(L.rowvar_at[m], L.rowvar_at[m + 1]):
+            moved = moved or L.rowvar[i] >= base
+        if moved and D.weight[t, m] > 0.0:
+            worth[m - m0] = D.weight[t, m] * robust(st.left[t, L.row[m]], D.loss[m], D.scale[m])[0]
+    order = np.argsort(-worth, kind="mergesort")
+    return order[: (worth > 0.0).sum()] + m0
 
 
 @njit(cache=True, error_model="numpy")
@@ -80,16 +83,19 @@ def better(L, D, c, t, cost, starts, attempt, st, s, one, tie):
     """Leave the best posture found for frame t alone in place; whether it costs much less than `cost`."""
     first = L.var_at[c] + L.base[c]
     columns = L.var_column[first : L.var_at[c + 1]]
-    row, base, n = dearest(L, D, c, t, st, s), L.base[c], len(columns)
+    rows, base, n = dearest(L, D, c, t, st, s)[:_LIMBS], L.base[c], len(columns)
     Q0, R0, p0 = st.Q[t].copy(), st.Rb[t].copy(), st.pb[t].copy()
     best, Q1, R1, p1 = np.inf, Q0.copy(), R0.copy(), p0.copy()
-    redrawn = np.zeros(n, np.bool_)
-    if row >= 0:
-        for i in range(L.rowvar_at[row], L.rowvar_at[row + 1]):
-            if L.rowvar[i] >= base:
-                redrawn[L.rowvar[i] - base] = True
-    values = np.empty(n)
+    redrawn, values = np.zeros(n, np.bool_), np.empty(n)
     for i in range(_DRAWN + min(_OTHERS, len(starts))):
+        redrawn[:] = False
+        if i < _DRAWN:
+            if len(rows) == 0:
+                continue
+            row = rows[i % len(rows)]
+            for e in range(L.rowvar_at[row], L.rowvar_at[row + 1]):
+                if L.rowvar[e] >= base:
+                    redrawn[L.rowvar[e] - base] = True
         for v in range(n):
             values[v] = Q0[columns[v]]
             if i >= _DRAWN:
