@@ -10,6 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from vidpretrain.compiled import drop_stale_caches
+
+drop_stale_caches()  # every compiled room imports this module
+
 
 @njit(cache=True)
 def turn(axis, angle, R):

@@ -14,8 +14,8 @@ import numpy as np
 
 from vidpretrain import timebase
 from vidpretrain.actions import ActionConfig, spec_for, trajectory
-from vidpretrain.dataset import DatasetConfig, DatasetWriter, episode_feasibility, is_at_least
-from vidpretrain.feasibility import Feasibility, FeasibilityConfig, assess
+from vidpretrain.dataset import DatasetConfig, DatasetWriter, episode_feasibility, too_bad
+from vidpretrain.feasibility import FeasibilityConfig, assess
 from vidpretrain.pipeline.provenance import code_version
 from vidpretrain.robot import load_robot
 from vidpretrain.types import Camera, Clip, Episode, Reason, Reject, RobotMotion, Source, Trajectory
@@ -90,7 +90,7 @@ def make_motion_set(task: MotionSetTask) -> MotionSet:
     with writer:
         for item, report in zip(task.items, found, strict=True):
             made = trajectory(item.motion, robot, spec)
-            kept = _too_bad(report, task.dataset) or _kept(made, spec.horizon)
+            kept = too_bad(report, task.dataset) or _kept(made, spec.horizon)
             if isinstance(kept, Reject):
                 rejects[item.name] = kept
                 writer.add_reject(item.name, kept)
@@ -101,14 +101,6 @@ def make_motion_set(task: MotionSetTask) -> MotionSet:
             episodes[item.name] = record["episode_index"]
             rows += record["length"]
     return MotionSet(root=task.out, episodes=episodes, rejects=rejects, rows=rows)
-
-
-def _too_bad(found: Feasibility, config: DatasetConfig) -> Reject | None:
-    if is_at_least(found.verdict, config.min_verdict):
-        return None
-    counting = "; ".join(str(finding) for finding in found.findings if finding.counts)
-    detail = f"{found.verdict}, at least {config.min_verdict} is asked for (dataset.min_verdict): {counting}"
-    return Reject(reason=Reason.NOT_FEASIBLE, detail=detail)
 
 
 def _kept(made: Trajectory, horizon: int) -> slice | Reject:
