@@ -5,6 +5,7 @@ Door: `Problem` and its terms, `solve_clip(tree, problem, start) -> Solution`.
 
 from __future__ import annotations
 
+from vidpretrain.solve.parameters import FocalParameter, LengthParameter, OffsetParameter, with_parameters
 from vidpretrain.solve.problem import (
     DistanceTerm,
     FloorTerm,
@@ -28,10 +29,16 @@ __all__ = [
     "PixelTerm",
     "PinholeCamera",
     "PostureTerm",
+    "LengthParameter",
+    "OffsetParameter",
+    "FocalParameter",
+    "with_parameters",
     "Problem",
     "Start",
     "Solution",
     "solve_clip",
+    "point_covariance",
+    "parameter_sigma",
 ]
 
 
@@ -40,3 +47,17 @@ def solve_clip(tree, problem: Problem, start: Start) -> Solution:
     from vidpretrain.solve.clip import solve_clip as solve
 
     return solve(tree, problem, start)
+
+
+def point_covariance(tree, problem: Problem, solution: Solution, sites):
+    """Covariance (t s 3 3) of the sites' positions in m^2; see `solve.covariance.point_covariance`."""
+    from vidpretrain.solve.covariance import point_covariance as compute
+
+    return compute(tree, problem, solution, sites)
+
+
+def parameter_sigma(tree, problem: Problem, solution: Solution):
+    """Standard deviation of every parameter, by name; see `solve.covariance.parameter_sigma`."""
+    from vidpretrain.solve.covariance import parameter_sigma as compute
+
+    return compute(tree, problem, solution)
