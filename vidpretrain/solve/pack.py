@@ -1,0 +1,114 @@
+"""A tuple of arrays behind one address, for kernels that are called frame by frame (numba extension).
+
+Compiled code takes a named tuple of arrays by value: seven words an array at every call, hundreds for a solve, which for
+one frame of a hand costs more than the arithmetic. A `Pack` hands over the address of a table instead, in which
+an array is its own address and its shape; attributes have the tuple's names, so the same source runs on either.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import typing
+from numba.core.datamodel import models
+from numba.extending import NativeValue, infer_getattr, lower_getattr_generic, register_model, typeof_impl, unbox
+from numba.np.arrayobj import make_array, populate_array
+from numba.np.numpy_support import from_dtype
+
+_WORD = ir.IntType(64)
+
+
+class PackType(types.Type):
+    """Numba's type of a pack: names and types of its fields."""
+
+    def __init__(self, fields: tuple[tuple[str, types.Type], ...]) -> None:
+        self.fields, self.kinds, self.places = fields, dict(fields), {}
+        at = 0
+        for name, kind in fields:
+            self.places[name] = at
+            at += 1 if isinstance(kind, PackType) else 1 + kind.ndim
+        super().__init__(name=f"Pack({', '.join(f'{name}: {kind}' for name, kind in fields)})")
+
+
+class Pack:
+    """A named tuple of C-contiguous arrays, and of such tuples, as a table of addresses; it keeps the arrays alive.
+
+    Compiled code sees the arrays as they were when the pack was made: write into them, do not replace them.
+    """
+
+    def __init__(self, values: Any) -> None:
+        self._kept: list[Any] = []
+        fields, words = [], []
+        for name, value in zip(values._fields, values, strict=True):
+            if isinstance(value, np.ndarray):
+                if not (value.flags.c_contiguous and value.flags.writeable):
+                    value = np.array(value, order="C")
+                kind = types.Array(from_dtype(value.dtype), value.ndim, "C")
+                words += [value.ctypes.data, *value.shape]
+            else:
+                value = Pack(value)
+                kind = value._numba_type_
+                words.append(value.address)
+            fields.append((name, kind))
+            self._kept.append(value)
+        self._table = np.array(words, dtype=np.int64)
+        self.address = int(self._table.ctypes.data)
+        self._numba_type_ = PackType(tuple(fields))
+
+
+@typeof_impl.register(Pack)
+def _typeof(value, _context):
+    return value._numba_type_
+
+
+@register_model(PackType)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager, kind) -> None:
+        super().__init__(manager, kind, _WORD)
+
+
+@unbox(PackType)
+def _unbox(_kind, obj, c):
+    address = c.pyapi.object_getattr_string(obj, "address")
+    value = c.pyapi.long_as_longlong(address)
+    c.pyapi.decref(address)
+    return NativeValue(value, is_error=c.pyapi.c_api_error())
+
+
+@infer_getattr
+class _Attribute(typing.templates.AttributeTemplate):
+    key = PackType
+
+    def generic_resolve(self, kind, name):
+        return kind.kinds.get(name)
+
+
+@lower_getattr_generic(PackType)
+def _attribute(context, builder, kind, value, name):
+    table = builder.inttoptr(value, _WORD.as_pointer())
+    field, place = kind.kinds[name], kind.places[name]
+
+    def word(k: int):
+        return builder.load(builder.gep(table, [ir.Constant(_WORD, place + k)]))
+
+    if isinstance(field, PackType):
+        return word(0)
+    array = make_array(field)(context, builder)
+    size = context.get_abi_sizeof(context.get_data_type(field.dtype))
+    shape = [word(1 + k) for k in range(field.ndim)]
+    strides, step = [], ir.Constant(_WORD, size)
+    for length in reversed(shape):
+        strides.insert(0, step)
+        step = builder.mul(step, length)
+    populate_array(
+        array,
+        data=builder.inttoptr(word(0), array.data.type),
+        shape=shape,
+        strides=strides,
+        itemsize=ir.Constant(_WORD, size),
+        meminfo=None,
+    )
+    return array._getvalue()
