@@ -17,8 +17,9 @@ from vidpretrain.collision.near import linearise
 from vidpretrain.kinematics.arrays import TreeArrays
 from vidpretrain.solve.frame import evaluated, factor, from_before, push, solve
 
-ROUNDS, SWEEPS, TRIES = 8, 60, 4
-_NEAR_M, _TRUST_RAD, _SOFT, _SHRINK = 0.02, 0.25, 1e-4, 0.4
+ROUNDS, SWEEPS, TRIES = 5, 30, 3
+_NEAR_M, _TRUST_RAD, _SOFT, _SHRINK = 0.01, 0.25, 1e-4, 0.4
+_CALM_M, _CALM_SHARE = 1e-5, 1e-3
 _bare = njit(_nrt=False, error_model="numpy")
 _linearise = njit(_nrt=True, error_model="numpy")(linearise.py_func)  # it allocates, and would inherit our `False`
 
@@ -165,7 +166,7 @@ def program(L, f, K, count, trust):
         K.yields[k] = 0.0
     for _ in range(SWEEPS):
         moved = hold_contacts(V, count, K)
-        if max(moved, hold_walls(V, K)) < 1e-6:
+        if max(moved, hold_walls(V, K)) < _CALM_M:
             break
 
 
@@ -232,7 +233,7 @@ def stay_apart(L, D, s, f, K):
             break
         for v in range(len(K.d)):
             moved = max(moved, abs(share * K.d[v]))
-        small = depth == deep and cost - after <= 1e-4 * cost
+        small = depth == deep and cost - after <= _CALM_SHARE * cost
         deep, cost = depth, after
         remember(f, K)
         if moved < 1e-4 or small:
