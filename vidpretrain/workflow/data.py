@@ -90,6 +90,7 @@ def _summary(config: RunConfig, done: Extraction, ledger: Ledger) -> dict[str, A
         "frames": done.frames,
         "seconds": round(done.seconds, 2),
         "frames_per_s": round(done.frames / max(done.seconds, 1e-9), 2),
+        "verdicts": done.verdicts,
         "stages": {name: {"made": new, "reused": old} for name, (new, old) in done.stages.items()},
         "recomputed": made,
         "reused": reused,
