@@ -20,7 +20,9 @@ from vidpretrain.solve import band, rows
 COAST = 0.8  # of its speed a joint keeps from frame to frame where no target moves it
 LEAST_DAMPING, MOST_DAMPING = 1e-7, 1e6
 _bare = njit(_nrt=False, error_model="numpy")
-_inline = njit(_nrt=False, error_model="numpy", forceinline=True)  # a call copies all arrays' shapes: a third of a hand's time
+_inline = njit(
+    _nrt=False, error_model="numpy", forceinline=True
+)  # a call copies all arrays' shapes: a third of a hand's time
 
 
 def inlined(dispatcher):
@@ -32,7 +34,12 @@ def inlined(dispatcher):
 
 
 _rows, factor, solve = inlined(rows.rows_pass), inlined(band.factor), inlined(band.solve)
-multiply, quat_of, turn, log_of = inlined(kernels.multiply), inlined(kernels.quat_of), inlined(kernels.turn), inlined(rows.log_of)
+multiply, quat_of, turn, log_of = (
+    inlined(kernels.multiply),
+    inlined(kernels.quat_of),
+    inlined(kernels.turn),
+    inlined(rows.log_of),
+)
 blocked = inlined(band.blocked)
 
 
@@ -107,9 +114,21 @@ def take_targets(L, D, f):
 @_inline
 def rotation(w, x, y, z, out, t, m):
     """Write the matrix of a unit quaternion to out[t, m]."""
-    out[t, m, 0, 0], out[t, m, 0, 1], out[t, m, 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
-    out[t, m, 1, 0], out[t, m, 1, 1], out[t, m, 1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
-    out[t, m, 2, 0], out[t, m, 2, 1], out[t, m, 2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+    out[t, m, 0, 0], out[t, m, 0, 1], out[t, m, 0, 2] = (
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+    )
+    out[t, m, 1, 0], out[t, m, 1, 1], out[t, m, 1, 2] = (
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+    )
+    out[t, m, 2, 0], out[t, m, 2, 1], out[t, m, 2, 2] = (
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    )
 
 
 @_inline

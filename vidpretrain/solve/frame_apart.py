@@ -17,7 +17,7 @@ from vidpretrain.collision.near import linearise
 from vidpretrain.kinematics.arrays import TreeArrays
 from vidpretrain.solve.frame import evaluated, factor, from_before, push, solve
 
-ROUNDS, SWEEPS, TRIES = 5, 30, 3
+ROUNDS, SWEEPS, TRIES = 8, 40, 3
 _NEAR_M, _TRUST_RAD, _SOFT, _SHRINK = 0.01, 0.25, 1e-4, 0.4
 _CALM_M, _CALM_SHARE = 1e-5, 1e-3
 _bare = njit(_nrt=False, error_model="numpy")

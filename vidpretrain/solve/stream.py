@@ -14,7 +14,7 @@ from numba import njit
 from vidpretrain import geometry
 from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.kinematics.arrays import tree_arrays
-from vidpretrain.solve.arrays import Data, Scratch, data, lay_out, scratch, split_terms
+from vidpretrain.solve.arrays import Data, Scratch, data, lay_out, scratch, split_terms, vector_of
 from vidpretrain.solve.clip import solve_clip
 from vidpretrain.solve.frame import (
     Frame,
@@ -29,7 +29,16 @@ from vidpretrain.solve.frame import (
 from vidpretrain.solve.frame_apart import Near, stay_apart
 from vidpretrain.solve.layout import Layout
 from vidpretrain.solve.pack import Pack
-from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PointTerm, Problem, Start
+from vidpretrain.solve.problem import (
+    DistanceTerm,
+    FloorTerm,
+    OrientationTerm,
+    PixelTerm,
+    PointTerm,
+    Problem,
+    Start,
+    Term,
+)
 from vidpretrain.tree import Tree
 
 _ITERATIONS, _TOLERANCE = 8, 0.1
@@ -117,7 +126,8 @@ class Stream:
 
     Raises:
         UnknownName: a term names a site that the tree does not have.
-        ValueError: the template has more than one frame, or shapes or limits do not fit.
+        ValueError: the template has more than one frame, the tree other joints than hinges and slides, or shapes or
+            limits do not fit.
     """
 
     def __init__(
@@ -125,6 +135,8 @@ class Stream:
     ) -> None:
         if template.frames != 1:
             raise ValueError(f"a stream's template has one frame, found {template.frames}")
+        if set(tree.kind) - {"hinge", "slide"}:
+            raise ValueError(f"a stream moves hinges and slides, found {sorted(set(tree.kind))}")
         self._tree, self._template, self._iterations = tree, template, iterations
         vectors, turns = split_terms(template)
         self._places = {id(term): i for i, term in enumerate(template.terms)}
@@ -137,7 +149,9 @@ class Stream:
         self._frame = _frame(tree, L, self._vector_terms, self._turn_terms)
         self._box = Pack(Box(L, D, scratch(L), self._frame, _near(tree, L, template)))
         kinds = (numba.typeof(self._box), numba.types.int64, numba.types.float64)
-        self._advance = advance.compile(kinds)  # the compiled entry itself: looking types up takes longer than a step's call
+        self._advance = advance.compile(
+            kinds
+        )  # the compiled entry itself: looking types up takes longer than a step's call
         self._limits = (L.var_column, D.lower, D.upper)
         self.vectors, self.turns = self._frame.vectors, self._frame.turns
         self._joints = Q.shape[1]
@@ -224,13 +238,17 @@ def with_targets(template: Problem, vectors, turns, weight, turn_weight) -> Prob
     rows, k, m = [], 0, 0
     for term in template.terms:
         if isinstance(term, OrientationTerm):
-            rows.append(dataclasses.replace(term, q_world_target=turns[k : k + 1].copy(), weight=turn_weight[k : k + 1]))
+            rows.append(
+                dataclasses.replace(term, q_world_target=turns[k : k + 1].copy(), weight=turn_weight[k : k + 1])
+            )
             k += 1
             continue
         target, own = vectors[m : m + 1].copy(), weight[m : m + 1].copy()
         m += 1
         if isinstance(term, PointTerm):
             rows.append(dataclasses.replace(term, p_world_target=target, weight=own))
+        elif isinstance(term, PixelTerm):
+            rows.append(dataclasses.replace(term, uv_px=target[:, :2], weight=own))
         elif isinstance(term, DistanceTerm):
             rows.append(dataclasses.replace(term, distance_m=target[:, 0], weight=own))
         elif isinstance(term, FloorTerm):
@@ -238,6 +256,22 @@ def with_targets(template: Problem, vectors, turns, weight, turn_weight) -> Prob
         else:
             rows.append(dataclasses.replace(term, target_m=target, weight=own))
     return dataclasses.replace(template, terms=tuple(rows))
+
+
+def targets_of(terms: tuple[Term, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vectors (t m 3), turns (t k 4), weights (t n)) of terms, frame by frame as `Stream.step` takes them."""
+    vectors, turns = [], []
+    for term in terms:
+        if isinstance(term, OrientationTerm):
+            turns.append(term.q_world_target)
+        else:
+            vectors.append(vector_of(term, len(term.weight)))
+    frames = len(terms[0].weight) if terms else 0
+    return (
+        np.stack(vectors, axis=1).astype(float) if vectors else np.zeros((frames, 0, 3)),
+        np.stack(turns, axis=1).astype(float) if turns else np.zeros((frames, 0, 4)),
+        np.stack([term.weight for term in terms], axis=1).astype(float) if terms else np.zeros((frames, 0)),
+    )
 
 
 def _frame(tree: Tree, L: Layout, vector_terms: list[int], turn_terms: list[int]) -> Frame:
@@ -282,7 +316,12 @@ def _frame(tree: Tree, L: Layout, vector_terms: list[int], turn_terms: list[int]
 
 def _near(tree: Tree, L: Layout, template: Problem) -> Near:
     """The pairs of the template's shape, or none."""
-    shape, arrays, joints, unknowns = template.self_collision, tree_arrays(tree), len(tree.joint_names), len(L.var_column)
+    shape, arrays, joints, unknowns = (
+        template.self_collision,
+        tree_arrays(tree),
+        len(tree.joint_names),
+        len(L.var_column),
+    )
     if shape is None:
         none = np.zeros((0, 3))
         parts = (np.zeros(0, dtype=np.int64), none, none, np.zeros(0), np.zeros((0, 2), dtype=np.int64))
