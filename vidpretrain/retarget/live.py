@@ -84,6 +84,7 @@ class LiveRetargeter:
         self._size = None if robot.is_hand else measure(robot)
         self._nobody = _nobody(camera)
         self._from_home = from_home
+        Stream(robot.tree, Problem(rate_hz=1.0, frames=1, terms=()), Start(joint_pos=robot.home))  # compiles
         self.reset()
 
     def reset(self) -> None:

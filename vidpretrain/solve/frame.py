@@ -1,38 +1,21 @@
 """One frame of a stream: a few damped Newton steps inside a box around the frame before (numba, cached on disk).
 
-All that a step reads and writes lives in one compiled object (`Box`), so that Python hands over a single pointer: taking
-the solver's seventy arrays from Python costs more than a hand's solve. For the same reason the kernels count no
-references (`_nrt=False`): the box outlives every call, and nothing is allocated in here.
+What the solver shares with whole clips (`rows_pass`, the band) is compiled again from the same source, into these
+functions and on packs: see `pack`.
 """
 
 from __future__ import annotations
 
-from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numba.core.dispatcher import Dispatcher
 
 from vidpretrain.kinematics import kernels
 from vidpretrain.solve import band, rows
+from vidpretrain.solve.pack import inline, inlined, kernel
 
 COAST = 0.8  # of its speed a joint keeps from frame to frame where no target moves it
 LEAST_DAMPING, MOST_DAMPING = 1e-7, 1e6
-_bare = njit(_nrt=False, error_model="numpy")
-_inline = njit(
-    _nrt=False, error_model="numpy", forceinline=True
-)  # a call copies all arrays' shapes: a third of a hand's time
-
-
-def inlined(dispatcher):
-    """The same function compiled into its callers, and what it calls into it."""
-    function = dispatcher.py_func
-    called = {name: function.__globals__.get(name) for name in function.__code__.co_names}
-    parts = {name: inlined(part) for name, part in called.items() if isinstance(part, Dispatcher)}
-    return _inline(FunctionType(function.__code__, function.__globals__ | parts, function.__name__))
-
-
 _rows, factor, solve = inlined(rows.rows_pass), inlined(band.factor), inlined(band.solve)
 multiply, quat_of, turn, log_of = (
     inlined(kernels.multiply),
@@ -81,7 +64,7 @@ class Frame(NamedTuple):
     out: np.ndarray  # joints, pose of the base (7), residuals, iterations, cost, depth
 
 
-@_inline
+@inline
 def take_targets(L, D, f):
     """Write this frame's targets and weights in the layout's order: weight 0 where a target or weight is not finite."""
     for i in range(len(f.seen)):
@@ -111,7 +94,7 @@ def take_targets(L, D, f):
                 f.seen[first + L.turnvar[i]] = True
 
 
-@_inline
+@inline
 def rotation(w, x, y, z, out, t, m):
     """Write the matrix of a unit quaternion to out[t, m]."""
     out[t, m, 0, 0], out[t, m, 0, 1], out[t, m, 0, 2] = (
@@ -131,7 +114,7 @@ def rotation(w, x, y, z, out, t, m):
     )
 
 
-@_inline
+@inline
 def predict(L, D, f):
     """Draw the box around the frame before, and put the frame where it would go on to."""
     for i in range(len(L.var_column)):
@@ -150,7 +133,7 @@ def predict(L, D, f):
             push(f.ahead, first, f.R1, f.p1, f)
 
 
-@_inline
+@inline
 def push(by, first, R, p, f):
     """Write the base's pose turned and shifted by by[first : first + 6] from R and p."""
     x, y, z = by[first], by[first + 1], by[first + 2]
@@ -165,7 +148,7 @@ def push(by, first, R, p, f):
             f.Rb[0, r, k] = f.work[1, r, k]
 
 
-@_inline
+@inline
 def base_moved(f):
     """Write how the base has moved from the frame before: log(R R1^T) and p - p1."""
     for r in range(3):
@@ -178,7 +161,7 @@ def base_moved(f):
         f.moved[r] = f.turned[r]
 
 
-@_inline
+@inline
 def smooth(L, D, c, f, wanted):
     """Cost of velocity and acceleration against the frames before; with `wanted` also gradient and matrix."""
     first, base, n, wide, total = L.var_at[c], L.base[c], L.var_at[c + 1] - L.var_at[c], f.A.shape[1] - 1, 0.0
@@ -198,7 +181,7 @@ def smooth(L, D, c, f, wanted):
     return total
 
 
-@_inline
+@inline
 def evaluate(L, D, c, s, f, wanted):
     """Cost of a component where it stands, with `wanted` also its gradient and matrix.
 
@@ -208,7 +191,7 @@ def evaluate(L, D, c, s, f, wanted):
     return f.cost[0] + smooth(L, D, c, f, wanted)
 
 
-@_inline
+@inline
 def newton_step(L, c, f, damping):
     """Write the damped step that stays off the box's walls; False where the matrix is not positive definite."""
     first, base, n, wide, mean = L.var_at[c], L.base[c], L.var_at[c + 1] - L.var_at[c], f.A.shape[1] - 1, 0.0
@@ -231,7 +214,7 @@ def newton_step(L, c, f, damping):
     return True
 
 
-@_inline
+@inline
 def walk(L, c, f):
     """Go along the step as far as the box allows; (largest change, whether a wall was met, fall that is expected)."""
     first, base, n = L.var_at[c], L.base[c], L.var_at[c + 1] - L.var_at[c]
@@ -258,7 +241,7 @@ def walk(L, c, f):
     return most, met, fall
 
 
-@_inline
+@inline
 def go_back(L, c, f):
     """Undo `walk`."""
     for i in range(L.var_at[c] + L.base[c], L.var_at[c + 1]):
@@ -270,13 +253,13 @@ def go_back(L, c, f):
                 f.Rb[0, r, k] = f.R0[r, k]
 
 
-@_bare
+@kernel
 def evaluated(L, D, c, s, f, wanted):
     """`evaluate` as a call."""
     return evaluate(L, D, c, s, f, wanted)
 
 
-@_inline
+@inline
 def settle_frame(L, D, c, s, f, most, tolerance):
     """Damped Newton on a component inside its box; (iterations, cost). What it ends with is evaluated (`left`).
 
@@ -312,7 +295,7 @@ def settle_frame(L, D, c, s, f, most, tolerance):
         wanted = not last
 
 
-@_inline
+@inline
 def from_before(L, f):
     """Put the frame where the one before is."""
     for i in range(len(L.var_column)):
@@ -325,7 +308,7 @@ def from_before(L, f):
             f.Rb[0, r, k] = f.R1[r, k]
 
 
-@_inline
+@inline
 def finite(L, f):
     """Whether all unknowns are numbers."""
     total = 0.0
@@ -337,7 +320,7 @@ def finite(L, f):
     return np.isfinite(total)
 
 
-@_inline
+@inline
 def keep(L, f):
     """The frame becomes the one before, and the one before says how far it moved."""
     base_moved(f)
@@ -353,7 +336,7 @@ def keep(L, f):
             f.R1[r, k] = f.Rb[0, r, k]
 
 
-@_inline
+@inline
 def report(L, D, f):
     """Write joints with followers, the base's pose and the residuals to `out`."""
     joints = len(f.q1)

@@ -11,17 +11,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from vidpretrain.collision.near import linearise
 from vidpretrain.kinematics.arrays import TreeArrays
 from vidpretrain.solve.frame import evaluated, factor, from_before, push, solve
+from vidpretrain.solve.pack import allocating, kernel
 
 ROUNDS, SWEEPS, TRIES = 8, 40, 3
 _NEAR_M, _TRUST_RAD, _SOFT, _SHRINK = 0.01, 0.25, 1e-4, 0.4
 _CALM_M, _CALM_SHARE = 1e-5, 1e-3
-_bare = njit(_nrt=False, error_model="numpy")
-_linearise = njit(_nrt=True, error_model="numpy")(linearise.py_func)  # it allocates, and would inherit our `False`
+_linearise = allocating(linearise.py_func)
 
 
 class Near(NamedTuple):
@@ -45,7 +44,7 @@ class Near(NamedTuple):
     slope: np.ndarray
     inverse: np.ndarray  # (v v), of the matrix
     g: np.ndarray  # (v)
-    d: np.ndarray  # (v), the step
+    go: np.ndarray  # (v), the step
     low: np.ndarray  # (v), walls of the step
     high: np.ndarray  # (v)
     wall: np.ndarray  # (v), multipliers of the walls
@@ -57,7 +56,7 @@ class Near(NamedTuple):
     p: np.ndarray
 
 
-@_bare
+@kernel
 def overlap(f, K):
     """(contacts, sum of the depths) where the frame stands; linearises the near pairs."""
     for j in range(len(f.source)):
@@ -72,7 +71,7 @@ def overlap(f, K):
     return count, deep
 
 
-@_bare
+@kernel
 def slopes(L, D, s, f, K, inverse):
     """Write the gradient of all unknowns, and with `inverse` the inverse of the matrix, block by block; the cost."""
     total = 0.0
@@ -98,21 +97,21 @@ def slopes(L, D, s, f, K, inverse):
     return total
 
 
-@_bare
+@kernel
 def shift(V, of, amount, row, K):
     """Add amount times a row to the step."""
     for u in range(V):
-        K.d[u] += amount * of[row, u]
+        K.go[u] += amount * of[row, u]
 
 
-@_bare
+@kernel
 def hold_contacts(V, count, K):
     """One sweep over the contacts; the largest change of a gap in metres."""
     most = 0.0
     for k in range(count):
         short = K.margin[0] - K.gap[k]
         for e in range(K.at[k], K.at[k + 1]):
-            short -= K.slope[e] * K.d[K.var[e]]
+            short -= K.slope[e] * K.go[K.var[e]]
         if short <= 0.0 and K.force[k] == 0.0:
             continue
         if K.yields[k] == 0.0:
@@ -131,12 +130,12 @@ def hold_contacts(V, count, K):
     return most
 
 
-@_bare
+@kernel
 def hold_walls(V, K):
     """One sweep over the walls of the step; the largest change in rad."""
     most = 0.0
     for v in range(V):
-        free = K.d[v] - K.wall[v] * K.inverse[v, v]
+        free = K.go[v] - K.wall[v] * K.inverse[v, v]
         if K.wall[v] == 0.0 and K.low[v] <= free <= K.high[v]:
             continue
         new = (min(max(free, K.low[v]), K.high[v]) - free) / K.inverse[v, v]
@@ -147,7 +146,7 @@ def hold_walls(V, K):
     return most
 
 
-@_bare
+@kernel
 def program(L, f, K, count, trust):
     """Write the step d of least cost that keeps the linearised contacts and stays inside box and trust."""
     V = len(L.var_column)
@@ -156,11 +155,11 @@ def program(L, f, K, count, trust):
         K.wall[v] = 0.0
         K.low[v] = max(-trust, f.lower[v] - f.Q[0, j]) if j >= 0 else -trust
         K.high[v] = min(trust, f.upper[v] - f.Q[0, j]) if j >= 0 else trust
-        K.d[v] = 0.0
+        K.go[v] = 0.0
     for c in range(len(L.base)):
         for v in range(L.var_at[c], L.var_at[c + 1]):
             for u in range(L.var_at[c], L.var_at[c + 1]):
-                K.d[v] -= K.inverse[v, u] * K.g[u]
+                K.go[v] -= K.inverse[v, u] * K.g[u]
     for k in range(count):
         K.force[k] = 0.0
         K.yields[k] = 0.0
@@ -170,20 +169,20 @@ def program(L, f, K, count, trust):
             break
 
 
-@_bare
+@kernel
 def follow(L, f, K, share):
     """Put the frame at `share` of the step from the best."""
     for v in range(len(L.var_column)):
         j = L.var_column[v]
-        K.low[v] = share * K.d[v]
+        K.low[v] = share * K.go[v]
         if j >= 0:
-            f.Q[0, j] = min(max(K.q[j] + share * K.d[v], f.lower[v]), f.upper[v])
+            f.Q[0, j] = min(max(K.q[j] + share * K.go[v], f.lower[v]), f.upper[v])
     for c in range(len(L.base)):
         if L.base[c] > 0:
             push(K.low, L.var_at[c], K.R, K.p, f)
 
 
-@_bare
+@kernel
 def remember(f, K):
     """The best is where the frame stands."""
     for j in range(len(K.q)):
@@ -194,7 +193,7 @@ def remember(f, K):
             K.R[r, k] = f.Rb[0, r, k]
 
 
-@_bare
+@kernel
 def recall(f, K):
     """Put the frame where the best is."""
     for j in range(len(K.q)):
@@ -205,7 +204,7 @@ def recall(f, K):
             f.Rb[0, r, k] = K.R[r, k]
 
 
-@_bare
+@kernel
 def stay_apart(L, D, s, f, K):
     """Leave the frame as it is where nothing overlaps, else solve it again from the frame before; (rounds, depth)."""
     _, deep = overlap(f, K)
@@ -231,8 +230,8 @@ def stay_apart(L, D, s, f, K):
             share *= _SHRINK
         if not taken:
             break
-        for v in range(len(K.d)):
-            moved = max(moved, abs(share * K.d[v]))
+        for v in range(len(K.go)):
+            moved = max(moved, abs(share * K.go[v]))
         small = depth == deep and cost - after <= _CALM_SHARE * cost
         deep, cost = depth, after
         remember(f, K)

@@ -1,21 +1,26 @@
 """A tuple of arrays behind one address, for kernels that are called frame by frame (numba extension).
 
-Compiled code takes a named tuple of arrays by value: seven words an array at every call, hundreds for a solve, which for
-one frame of a hand costs more than the arithmetic. A `Pack` hands over the address of a table instead, in which
-an array is its own address and its shape; attributes have the tuple's names, so the same source runs on either.
+Compiled code takes a named tuple of arrays by value: seven words an array at every call, hundreds for a solve, which
+for one frame of a hand costs more than the arithmetic. A `Pack` hands over the address of a table instead, in which an
+array is its own address and its shape; attributes have the tuple's names, so the same source runs on either.
+
+Kernels that live on packs count no references (`_nrt=False`): the arrays outlive every call. Such a kernel cannot
+allocate, and a callee compiled first from one could not either, so what whole clips use too is compiled anew.
 """
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import typing
 from numba.core.datamodel import models
+from numba.core.dispatcher import Dispatcher
 from numba.extending import NativeValue, infer_getattr, lower_getattr_generic, register_model, typeof_impl, unbox
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import from_dtype
@@ -139,3 +144,17 @@ def _attribute(context, builder, kind, value, name):
         meminfo=None,
     )
     return array._getvalue()
+
+
+kernel: Any = njit(_nrt=False, error_model="numpy")  # type: ignore[call-overload]
+entry: Any = njit(cache=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
+inline: Any = njit(forceinline=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
+allocating: Any = njit(_nrt=True, error_model="numpy")  # type: ignore[call-overload]
+
+
+def inlined(dispatcher: Any) -> Any:
+    """The same function compiled into its callers, with what it calls compiled into it."""
+    function = dispatcher.py_func
+    called = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    parts = {name: inlined(part) for name, part in called.items() if isinstance(part, Dispatcher)}
+    return inline(FunctionType(function.__code__, function.__globals__ | parts, function.__name__))
