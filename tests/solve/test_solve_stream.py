@@ -83,7 +83,7 @@ def test_a_moving_base_is_followed():
         OrientationTerm(site="base", q_world_target=np.array(base[:, :4]), weight=pin),
     )
     asked = template(tree, terms, free_base=True, base_acceleration_weight=(1 / 180.0**2, 1 / 60.0**2))
-    found, T, steps = run(Stream(tree, asked, Start(joint_pos=q[0], T_world_base=base[0])), terms)
+    _, T, steps = run(Stream(tree, asked, Start(joint_pos=q[0], T_world_base=base[0])), terms)
     assert np.nanmax([s.residual for s in steps][5:]) < 5e-3
     assert np.linalg.norm(T[5:, 4:] - base[5:, 4:], axis=1).max() < 0.01
     assert geometry.angle_between(T[5:, :4], base[5:, :4]).max() < 0.02
@@ -95,7 +95,7 @@ def test_held_targets_lead_to_the_answer_of_one_frame(loss):
     tree = arm()
     q = motion(tree, 30)
     terms = [t for t in targets(tree, q) if isinstance(t, PointTerm)]
-    lie = np.array(terms[0].p_world_target) + [0.02, 0.0, -0.01]
+    lie = terms[0].p_world_target + np.array([0.02, 0.0, -0.01])
     scale = None if loss is None else 0.05
     terms = [dataclasses.replace(terms[0], p_world_target=lie, huber_m=scale, loss=loss or "huber"), *terms[1:]]
     rest = PostureTerm(q_ref=np.zeros(len(q[0])), weight=np.full(len(q[0]), 0.1))
@@ -269,8 +269,8 @@ def test_what_does_not_fit_is_refused():
     asked = template(tree, terms)
     with pytest.raises(ValueError, match="one frame"):
         Stream(tree, dataclasses.replace(asked, frames=5, terms=terms), Start(joint_pos=q[0]))
+    lost = PointTerm(site="nose", p_world_target=np.zeros((1, 3)), weight=np.ones(1))
     with pytest.raises(UnknownName):
-        lost = PointTerm(site="nose", p_world_target=np.zeros((1, 3)), weight=np.ones(1))
         Stream(tree, dataclasses.replace(asked, terms=(lost,)), Start(joint_pos=q[0]))
     stream = Stream(tree, asked, Start(joint_pos=q[0]))
     with pytest.raises(ValueError, match="vectors are"):

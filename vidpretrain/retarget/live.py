@@ -36,6 +36,7 @@ _EXCHANGE_S = 1.0  # the oldest kept frame goes, all but the very first
 _MOST_TICKS = 4  # of the robot's clock in one call
 _EARLY = 0.25  # of a tick: cameras' times tremble
 _SIGMA_M = 0.01
+_CAUSAL = 0.25  # of a clip's weight of accelerations: against the past alone the full one holds a motion back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +257,8 @@ class LiveRetargeter:
     def _begin(self, base: np.ndarray) -> Stream:
         """A stream with all terms that were ever seen, from where the robot is."""
         terms = tuple(term for term, _ in self._terms.values())
-        problem: Problem = dataclasses.replace(self._problem, frames=1, terms=terms)
+        acceleration = _CAUSAL * np.asarray(self._problem.acceleration_weight)
+        problem = dataclasses.replace(self._problem, frames=1, terms=terms, acceleration_weight=acceleration)
         if self.config.self_collision:
             from vidpretrain.collision import model_of
 
