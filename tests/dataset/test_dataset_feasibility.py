@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vidpretrain.dataset import DatasetConfig, DatasetWriter, check_dataset, episode_feasibility, is_at_least
+from vidpretrain.dataset import DatasetConfig, DatasetWriter, check_dataset, episode_feasibility, is_at_least, too_bad
 from vidpretrain.dataset import open_dataset as open_it
 from vidpretrain.dataset.feasibility import FILE, MEASURED, MEASURES
 from vidpretrain.errors import DatasetError
 from vidpretrain.feasibility import Feasibility, Finding, Flaw, Verdict
+from vidpretrain.types import Reason
 
 
 def found(frames: int, verdict: Verdict = Verdict.DOUBTFUL) -> Feasibility:
@@ -159,3 +160,13 @@ def test_verdicts_have_an_order():
     assert is_at_least("feasible", "doubtful")
     assert is_at_least(Verdict.DOUBTFUL, "doubtful")
     assert not is_at_least("infeasible", Verdict.DOUBTFUL)
+
+
+def test_what_is_worse_than_asked_for_is_rejected_with_what_counts_against_it():
+    doubtful = found(12)
+    assert too_bad(doubtful, DatasetConfig()) is None
+    assert too_bad(doubtful, DatasetConfig(min_verdict="doubtful")) is None
+    reject = too_bad(doubtful, DatasetConfig(min_verdict="feasible"))
+    assert reject is not None
+    assert reject.reason is Reason.NOT_FEASIBLE
+    assert "wrist_error: 20.0% of frames" in reject.detail

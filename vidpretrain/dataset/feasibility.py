@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.errors import DatasetError
 from vidpretrain.feasibility import Feasibility, Verdict
+from vidpretrain.types import Reason, Reject
 
 FILE = "meta/feasibility.jsonl"
 MEASURES, MEASURED = "feasibility.measures", "feasibility.measured"
@@ -55,6 +57,15 @@ def episode_feasibility(found: Feasibility, rows: slice) -> EpisodeFeasibility:
 def is_at_least(found: Verdict | str, wanted: Verdict | str) -> bool:
     """Whether a verdict is as good as another, or better."""
     return RANK[Verdict(found)] >= RANK[Verdict(wanted)]
+
+
+def too_bad(found: Feasibility, config: DatasetConfig) -> Reject | None:
+    """A Reject with all that counts against a motion whose verdict is worse than `config.min_verdict`, else None."""
+    if is_at_least(found.verdict, config.min_verdict):
+        return None
+    counting = "; ".join(str(finding) for finding in found.findings if finding.counts)
+    detail = f"{found.verdict}, at least {config.min_verdict} is asked for (dataset.min_verdict): {counting}"
+    return Reject(reason=Reason.NOT_FEASIBLE, detail=detail)
 
 
 def write_summaries(root: Path, summaries: Sequence[dict[str, Any]]) -> None:

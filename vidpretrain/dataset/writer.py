@@ -53,6 +53,7 @@ class DatasetWriter:
         Args:
             rate_hz: frames per second; the configuration's when None.
             image_size: (height, width) in pixels of the stored pictures, both even; the configuration's when None.
+            camera_keys: names of the video columns, none where rows have no pictures (`frames` is empty then).
             overwrite: replace a data set that is at `root` already, when this one is finished.
             measures: names of the feasibility measures that get columns; none when empty.
 
@@ -130,7 +131,7 @@ class DatasetWriter:
         """
         self._require_open()
         columns = episode_columns(episode, self.spec, self.rate_hz) | self._measured(episode, feasibility)
-        record = self._add(episode, columns, frames, cameras or {self.camera_keys[0]: episode.camera})
+        record = self._add(episode, columns, frames, cameras or dict.fromkeys(self.camera_keys[:1], episode.camera))
         if feasibility is not None:
             self._feasibility.append(feasibility.summary)
         return record
@@ -200,7 +201,7 @@ class DatasetWriter:
         return record
 
     def _write_frames(self, episode: Episode, frames: Frames, length: int):
-        by_key: dict[str, Iterable[np.ndarray]] = {self.camera_keys[0]: frames}  # type: ignore[dict-item]
+        by_key: dict[str, Iterable[np.ndarray]] = dict.fromkeys(self.camera_keys[:1], frames)  # type: ignore[arg-type]
         if isinstance(frames, Mapping):
             by_key = {str(key): pictures for key, pictures in frames.items()}
         if set(by_key) != set(self.camera_keys):
@@ -335,7 +336,7 @@ class DatasetWriter:
             "fps": layout.whole(self.rate_hz),
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": layout.DATA_PATH,
-            "video_path": layout.VIDEO_PATH,
+            "video_path": layout.VIDEO_PATH if self.camera_keys else None,
             "features": self.features,
         }
 

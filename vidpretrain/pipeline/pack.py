@@ -14,9 +14,15 @@ import numpy as np
 from vidpretrain import timebase, video
 from vidpretrain.actions import ActionConfig, spec_for, trajectory
 from vidpretrain.config import digest, plain
-from vidpretrain.dataset import DatasetConfig, DatasetWriter, EpisodeFeasibility, episode_feasibility, is_at_least
+from vidpretrain.dataset import (
+    DatasetConfig,
+    DatasetWriter,
+    EpisodeFeasibility,
+    episode_feasibility,
+    is_at_least,
+    too_bad,
+)
 from vidpretrain.dataset.files import write_json
-from vidpretrain.feasibility import Feasibility
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.clips import ClipOutcome, Segment, SourceOutcome
 from vidpretrain.pipeline.provenance import code_version
@@ -88,7 +94,7 @@ def pack(
         )
         with writer:
             for done, item in enumerate(items):
-                made = _too_bad(item, config) or _episode(item, robot, spec)
+                made = _refused(item, config) or _episode(item, robot, spec)
                 if isinstance(made, Reject):
                     rejects[item.segment.segment_id] = made
                     writer.add_reject(item.segment.segment_id, made)
@@ -126,16 +132,12 @@ def _measures(items: list[_Item]) -> tuple[str, ...]:
     return tuple(serialize.load(first).frame_columns())
 
 
-def _too_bad(item: _Item, config: DatasetConfig) -> Reject | None:
-    """A Reject where the robot can do less than what is asked for, with all that counts against it."""
+def _refused(item: _Item, config: DatasetConfig) -> Reject | None:
     if item.segment.feasibility_path is None or item.segment.verdict is None:
         return None
     if is_at_least(item.segment.verdict, config.min_verdict):
         return None
-    found: Feasibility = serialize.load(item.segment.feasibility_path)
-    counting = "; ".join(str(finding) for finding in found.findings if finding.counts)
-    detail = f"{found.verdict}, at least {config.min_verdict} is asked for (dataset.min_verdict): {counting}"
-    return Reject(reason=Reason.NOT_FEASIBLE, detail=detail)
+    return too_bad(serialize.load(item.segment.feasibility_path), config)
 
 
 def _episode(item: _Item, robot: Any, spec: Any) -> tuple[Episode, EpisodeFeasibility | None] | Reject:

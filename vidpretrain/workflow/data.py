@@ -15,7 +15,6 @@ from vidpretrain.pipeline.pack import pack as pack_episodes
 from vidpretrain.pipeline.stages import Extraction, extract_all, sources_of
 from vidpretrain.workflow.config import RunConfig, with_videos
 from vidpretrain.workflow.files import write_text
-from vidpretrain.workflow.motion_files import are_motion_files, retarget_files
 from vidpretrain.workflow.progress import Bars
 
 
@@ -125,9 +124,7 @@ def extract(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def retarget(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
-    """Joint motion of the robot for every human motion of a run (extracting what is not there yet) or of files."""
-    if are_motion_files(inputs):
-        return retarget_files(config, inputs)
+    """Joint motion of the robot for every human motion of a run, in its store; extracts what is not there yet."""
     config = of_run(config, inputs)
     done = extraction(config, "robot")
     summary = _summary(config, done, done.ledger())
