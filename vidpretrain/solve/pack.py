@@ -146,6 +146,7 @@ def _attribute(context, builder, kind, value, name):
     return array._getvalue()
 
 
+_ALLOCATES = {"empty", "zeros", "ones", "array", "copy", "arange"}
 kernel: Any = njit(_nrt=False, error_model="numpy")  # type: ignore[call-overload]
 entry: Any = njit(cache=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
 inline: Any = njit(forceinline=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
@@ -153,8 +154,10 @@ allocating: Any = njit(_nrt=True, error_model="numpy")  # type: ignore[call-over
 
 
 def inlined(dispatcher: Any) -> Any:
-    """The same function compiled into its callers, with what it calls compiled into it."""
+    """The same function compiled into its callers, with what it calls compiled into it; one that allocates is called."""
     function = dispatcher.py_func
+    if _ALLOCATES & set(function.__code__.co_names):
+        return allocating(function)
     called = {name: function.__globals__.get(name) for name in function.__code__.co_names}
     parts = {name: inlined(part) for name, part in called.items() if isinstance(part, Dispatcher)}
     return inline(FunctionType(function.__code__, function.__globals__ | parts, function.__name__))
