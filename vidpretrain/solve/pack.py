@@ -154,7 +154,7 @@ allocating: Any = njit(_nrt=True, error_model="numpy")  # type: ignore[call-over
 
 
 def inlined(dispatcher: Any) -> Any:
-    """The same function compiled into its callers, with what it calls compiled into it; one that allocates is called."""
+    """The same function compiled into its callers, with what it calls; one that allocates is called instead."""
     function = dispatcher.py_func
     if _ALLOCATES & set(function.__code__.co_names):
         return allocating(function)
