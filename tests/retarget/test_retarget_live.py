@@ -119,7 +119,8 @@ def test_a_blind_camera_lets_the_robot_slow_down_and_come_back(inspire, make):
     assert_feasible(inspire, q)
     assert steps[60].follows == (False, False)
     assert not steps[60].error_m
-    assert np.abs(q[69] - q[68]).max() < 0.02
+    home = inspire.tree.with_mimic(np.array(inspire.home))  # posture against velocity: 1/17 of the way in a frame
+    assert (np.abs(q[69] - q[68]) <= np.abs(q[68] - home) / 16 + 1e-3).all()
     assert steps[-1].error_m["left_wrist"] < 0.005
 
 
