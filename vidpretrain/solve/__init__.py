@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vidpretrain.solve.parameters import FocalParameter, LengthParameter, OffsetParameter, with_parameters
 from vidpretrain.solve.problem import (
     DistanceTerm,
     FloorTerm,
@@ -31,6 +32,10 @@ __all__ = [
     "PixelTerm",
     "PinholeCamera",
     "PostureTerm",
+    "LengthParameter",
+    "OffsetParameter",
+    "FocalParameter",
+    "with_parameters",
     "Problem",
     "Start",
     "Solution",
@@ -38,6 +43,8 @@ __all__ = [
     "Stream",
     "Step",
     "targets_of",
+    "point_covariance",
+    "parameter_sigma",
 ]
 
 if TYPE_CHECKING:
@@ -57,3 +64,17 @@ def solve_clip(tree, problem: Problem, start: Start) -> Solution:
     from vidpretrain.solve.clip import solve_clip as solve
 
     return solve(tree, problem, start)
+
+
+def point_covariance(tree, problem: Problem, solution: Solution, sites):
+    """Covariance (t s 3 3) of the sites' positions in m^2; see `solve.covariance.point_covariance`."""
+    from vidpretrain.solve.covariance import point_covariance as compute
+
+    return compute(tree, problem, solution, sites)
+
+
+def parameter_sigma(tree, problem: Problem, solution: Solution):
+    """Standard deviation of every parameter, by name; see `solve.covariance.parameter_sigma`."""
+    from vidpretrain.solve.covariance import parameter_sigma as compute
+
+    return compute(tree, problem, solution)
