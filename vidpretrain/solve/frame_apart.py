@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidpretrain.collision.near import linearise
+from vidpretrain.collision.linear import linearise
+from vidpretrain.collision.near import Blocks
 from vidpretrain.kinematics.arrays import TreeArrays
 from vidpretrain.solve.frame import evaluated, factor, from_before, push, solve
 from vidpretrain.solve.pack import allocating, kernel
@@ -32,6 +33,7 @@ class Near(NamedTuple):
     end: np.ndarray
     radius: np.ndarray
     pairs: np.ndarray
+    blocks: Blocks
     column: np.ndarray  # (j), the unknown that moves each joint, -1: none
     margin: np.ndarray  # (1)
     full: np.ndarray  # (1 j), followers included
@@ -63,7 +65,7 @@ def overlap(f, K):
         K.full[0, j] = f.ratio[j] * f.Q[0, f.source[j]] + f.offset[j] if f.follows[j] else f.Q[0, j]
     near, deep = K.margin[0] + _NEAR_M, 0.0
     count = _linearise(
-        K.tree, K.joint, K.start, K.end, K.radius, K.pairs, K.column, K.full, K.use, near, len(K.gap),
+        K.tree, K.joint, K.start, K.end, K.radius, K.pairs, K.blocks, K.column, K.full, K.use, near, len(K.gap),
         K.frame, K.pair, K.gap, K.at, K.var, K.slope,
     )  # fmt: skip
     for k in range(count):

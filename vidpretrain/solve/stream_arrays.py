@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidpretrain.collision import CollisionModel
 from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve.arrays import Data, Scratch, vector_of
@@ -116,12 +117,8 @@ def near_of(tree: Tree, L: Layout, template: Problem) -> Near:
         len(tree.joint_names),
         len(L.var_column),
     )
-    if shape is None:
-        none = np.zeros((0, 3))
-        parts = (np.zeros(0, dtype=np.int64), none, none, np.zeros(0), np.zeros((0, 2), dtype=np.int64))
-    else:
-        parts = capsule_arrays(shape)
-    most = len(parts[-1])
+    parts = capsule_arrays(_nothing() if shape is None else shape)
+    most = len(parts[4])
     widest = 2 * max(1, int(np.diff(arrays.path_start).max(initial=1)))
     return Near(
         arrays,
@@ -148,6 +145,14 @@ def near_of(tree: Tree, L: Layout, template: Problem) -> Near:
         q=np.zeros(joints),
         R=np.eye(3),
         p=np.zeros(3),
+    )
+
+
+def _nothing() -> CollisionModel:
+    """A shape that cannot touch itself."""
+    none, points = np.zeros(0, dtype=np.int64), np.zeros((0, 3))
+    return CollisionModel(
+        names=(), joint=none, p_joint_start=points, p_joint_end=points, radius_m=np.zeros(0), pairs=none.reshape(0, 2)
     )
 
 
