@@ -215,7 +215,7 @@ def stay_apart(L, D, s, f, K):
     from_before(L, f)
     remember(f, K)
     count, deep = overlap(f, K)
-    yes, rounds = count >= 0, 0  # a literal would have its own compiled version
+    yes, eased, rounds = count >= 0, count < 0, 0  # a literal would have its own compiled version
     cost = slopes(L, D, s, f, K, yes)
     while rounds < ROUNDS and np.isfinite(cost):
         rounds += 1
@@ -231,7 +231,15 @@ def stay_apart(L, D, s, f, K):
                     break
             share *= _SHRINK
         if not taken:
-            break
+            if deep <= 0.0 or eased:
+                break
+            eased = yes  # whatever the targets say, the shortest way out
+            recall(f, K)
+            count, _ = overlap(f, K)
+            for v in range(len(K.g)):
+                K.g[v] = 0.0
+            continue
+        eased = not yes
         for v in range(len(K.go)):
             moved = max(moved, abs(share * K.go[v]))
         small = depth == deep and cost - after <= _CALM_SHARE * cost

@@ -37,11 +37,8 @@ _OF_SPACE = {
 def _sources() -> str:
     """A stamp of the files that are compiled into a step: the cache on disk watches the caller's own file alone."""
     here = Path(__file__).parent
-    files = [
-        *sorted(here.glob("*.py")),
-        here.parent / "kinematics" / "kernels.py",
-        here.parent / "collision" / "near.py",
-    ]
+    rooms = (here, here.parent / "kinematics", here.parent / "collision")
+    files = [file for room in rooms for file in sorted(room.glob("*.py"))]
     return format(zlib.crc32(b"".join(file.read_bytes() for file in files)), "08x")
 
 
