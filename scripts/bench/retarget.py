@@ -102,7 +102,6 @@ PARTS = {
     "body": _part("body_rows", "body"),
     "whole": _part("body_rows", "body_and_hands"),
     "streaming": _part("stream_rows", "streaming"),
-    "starts": _part("body_rows", "starts"),
     "starts": _part("start_rows", "starts"),
     "recovery": _part("recovery_rows", "recovery"),
 }
