@@ -23,6 +23,7 @@ from vidpretrain.types import Clip, Reject
 from vidpretrain.video import VideoInfo, open_video
 
 Box = tuple[int, int, int, int]
+_SHARP_EVERY = 8  # frames; light is measured in all of them
 SMALL_HAND_PX = 32  # as the network sees the whole frame: a shorter hand is looked at again from near
 
 
@@ -99,11 +100,13 @@ class Looker:
         self._config = config
         self._hand, self._pose = find_model("hand", config.models), find_model("pose", config.models)
         self._before: list[HandSighting] = []
+        self._count = 0
 
     def look(self, frame: UInt8[np.ndarray, "h w 3"]) -> Look:
         """All people and hands that can be found in one RGB frame; a frame too dark to see anything has none."""
         config = self._config
-        picture = measure(frame)
+        picture = measure(frame, sharp=self._count % _SHARP_EVERY == 0)
+        self._count += 1
         if picture.bright < config.rejects.dark_luma:
             self._before = []
             return Look(people=(), hands=(), picture=picture)
