@@ -1,9 +1,9 @@
 """Hands and bodies found in video: real clips by consistency, rendered clips against their truth.
 
-    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty] [--frames 150] [--out runs/bench]
+    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--frames 150] [--out runs/bench]
 
 FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
-leave them. `--empty` also looks at real and made rooms with nobody in them. Rows go to OUT/detection.json.
+leave them; of empty clips every hand and body found is a false alarm. Rows go to OUT/detection.json.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def main(words: list[str] | None = None) -> int:
         tracks, seconds = look(path, asked.frames)
         rows.append({"clip": path.name, "kind": "rendered", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
         rows[-1] |= consistency(tracks) | against_truth(tracks, load_truth(path.with_suffix(".truth.npz")))
+    for path in _videos(asked.empty):
+        tracks, seconds = look(path, asked.frames)
+        rows.append({"clip": path.name, "kind": "empty", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
+        rows[-1] |= consistency(tracks)
     text = table(rows)
     print(text)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -73,6 +77,8 @@ def look(path: Path, frames: int):
     )
     start = time.process_time()
     tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig())
+    if isinstance(tracks, Reject):
+        raise SystemExit(f"{path}: {tracks.detail}")
     return tracks, time.process_time() - start
 
 
@@ -198,6 +204,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         chosen = [row for row in rendered if view in row["clip"]]
         if chosen:
             lines.append(f"{view}: {_sums(chosen)}")
+    empty = [row for row in rows if row["kind"] == "empty"]
+    if empty:
+        hand, body = (float(np.mean([row[name] for row in empty])) for name in ("hand", "body"))
+        lines.append(f"empty: a hand in {hand:.4f} and a body in {body:.4f} of the frames")
     return "\n".join(lines)
 
 
@@ -236,6 +246,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--real", type=Path, help="folder of real clips")
     parser.add_argument("--rendered", type=Path, help="folder of rendered clips with truth")
+    parser.add_argument("--empty", type=Path, help="folder of clips with nobody in them")
     parser.add_argument("--frames", type=int, default=150, help="of each clip, from its start")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     return parser.parse_args(words)

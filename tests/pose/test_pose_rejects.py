@@ -122,7 +122,7 @@ def altered(source, target, change, frames: int):
 
 @pytest.mark.shared
 def test_altered_clips_of_a_signer(shared_video, landmarkers, tmp_path):
-    """Turned around, mirrored, black in the middle, in the dark, out of focus: right, or refused for the right reason."""
+    """Mirrored and black in the middle: right. Turned around, dark, out of focus: refused for the right reason."""
     import cv2
 
     source = shared_video / "intel_asl_milk.mkv"

@@ -14,7 +14,7 @@ class RejectConfig:
     * `min_hand_share`, `min_body_share`: where hands and a body are both rarer, NO_PERSON or HANDS_TOO_RARE.
     * `min_hand_length`, `min_torso_length`: medians over the picture's long side; where both are less, TOO_SMALL.
     * `min_inside_share`: of the frames with somebody, those with a wrist inside the picture; fewer are OUT_OF_FRAME.
-    * `dark_luma`: frames of which 95 % of the pixels are darker (green, of 255) are dark; `max_dark_share` of them: TOO_DARK.
+    * `dark_luma`: frames of which 95 % of the pixels are darker (green, of 255); `max_dark_share` of them: TOO_DARK.
     * `min_sharpness`: see `pictures.sharpness`; more than `max_blurred_share` below it: BLURRED.
     * `max_people`: more are a crowd; more than `max_crowd_share` of crowds: SEVERAL_PEOPLE.
     * `max_hand_speed`: hand lengths per second; more than `max_teleport_share` of the steps faster: TELEPORTING.
