@@ -1,6 +1,6 @@
 """Hands and bodies found in video: real clips by consistency, rendered clips against their truth.
 
-    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--frames 150] [--out runs/bench]
+    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--frames N] [--out runs/bench]
 
 FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
 leave them; of empty clips every hand and body found is a false alarm. Rows go to OUT/detection.json.

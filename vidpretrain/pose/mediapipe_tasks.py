@@ -129,11 +129,11 @@ class Looker:
         return Look(people=tuple(people), hands=tuple(hands), picture=picture)
 
     def _rescue(self, frame, hands: list[HandSighting]) -> list[HandSighting]:
-        """With little confidence: over the edges while a hand is missing, in tiles while there is none at all."""
+        """Over the picture's edges while a hand is missing; in tiles, with little confidence, while there is none."""
         config = self._config
         if len(hands) >= 2:
             return []
-        found = find_hands_at_edges(frame, self._hand, config.rescue_confidence, config.network_px)
+        found = find_hands_at_edges(frame, self._hand, config.hand_confidence, config.network_px)
         if hands or found:
             return found
         tiles = tile_boxes(frame.shape[1], frame.shape[0])
