@@ -39,8 +39,8 @@ class Shape:
     """Shares of the height. Widths and lengths are between joint centres; `hand_scale` multiplies the hand's length."""
 
     shoulder_width: float = 0.205
-    upper_arm: float = 0.172
-    forearm: float = 0.150
+    upper_arm: float = 0.160
+    forearm: float = 0.1535
     torso: float = 0.283  # middle of the hips to middle of the shoulders
     hip_width: float = 0.105
     thigh: float = 0.240

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,24 @@ def _sample(index: int, row: dict[str, Any]) -> Sample | None:
         width_px=truth.width_px,
         height_px=truth.height_px,
     )
-    tracks = _tracks(video.with_suffix(".tracks.npz"), clip, info, row["digest"])
+    tracks = kept_tracks(
+        video.with_suffix(".tracks.npz"), clip.clip_id, row["digest"], lambda: extract(clip, info, PoseConfig())
+    )
     metadata = json.loads(video.with_suffix(".json").read_text())
     return None if tracks is None else Sample(clip.clip_id, clip, metadata, truth, tracks)
 
 
-def _tracks(path: Path, clip: Clip, info: Any, digest: str) -> tuple[PoseTrack, ...] | None:
+def kept_tracks(path: Path, clip_id: str, digest: str, look: Callable[[], Any]) -> tuple[PoseTrack, ...] | None:
+    """The tracks in a file whose note says `digest`; else those that `look` finds, kept there. None without a person."""
     note = path.with_suffix(".json")
-    if not (path.is_file() and note.is_file() and json.loads(note.read_text()) == digest):
-        tracks = extract(clip, info, PoseConfig())
+    said = json.loads(note.read_text()) if note.is_file() else None
+    if said == f"{digest} nobody":
+        return None
+    if said != digest or not path.is_file():
+        tracks = look()
+        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(tracks, Reject):
+            note.write_text(json.dumps(f"{digest} nobody"))
             return None
         beside = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
         write_precomputed(beside, tracks)
@@ -81,7 +90,7 @@ def _tracks(path: Path, clip: Clip, info: Any, digest: str) -> tuple[PoseTrack, 
         arrays = dict(data)
     return tuple(
         PoseTrack(
-            clip_id=clip.clip_id,
+            clip_id=clip_id,
             person_id="p0",
             skeleton=name,
             time_ns=arrays["time_ns"],

@@ -1,0 +1,67 @@
+"""One articulated human for a clip in place of hands and a body that were placed apart.
+
+The parts' first guess says in which frames something is there and where to start; what comes back is the same body and
+hands with the points of the fitted human.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Int64
+
+from vidpretrain import skeletons
+from vidpretrain.kinematics import site_poses
+from vidpretrain.motion.body import Body, follow
+from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.fit_body import FittedBody, fit_body
+from vidpretrain.motion.fit_hand import fit_hand_alone, hand_points
+from vidpretrain.motion.hands import Hand
+from vidpretrain.types import Camera, PoseTrack
+
+
+def fit_human(
+    tracks: dict[str, PoseTrack],
+    body: Body | None,
+    hands: dict[str, Hand],
+    camera: Camera,
+    time_ns: Int64[np.ndarray, " t"],
+    config: MotionConfig,
+) -> tuple[Body | None, dict[str, Hand]]:
+    """(body, hands) with the points of the fitted human in the frames in which they were there before.
+
+    Without a body each hand is fitted alone. Where only the body is missing for a while, the hand's own depth is led
+    to the body's over a moment.
+    """
+    fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config) for s in skeletons.SIDES}
+    alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
+    if body is None:
+        return None, alone
+    human = fit_body(tracks, body, hands, fitted, camera, config)
+    points = human_points(human)
+    out = {}
+    for side, part in skeletons.HAND_SLICES.items():
+        both = hands[side].seen & body.found
+        hand = alone[side]
+        if both.any():
+            hand = follow(hand, points[:, part.start], both, time_ns)
+            hand = _moved(hand, points[:, part], both)
+        out[side] = hand
+    return dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE]), out
+
+
+def human_points(human: FittedBody) -> np.ndarray:
+    """Points (t 75 3) of `human75` in the camera's frame, NaN where nobody was seen."""
+    ok = np.isfinite(human.joint_pos[:, 0])
+    out = np.full((len(ok), 75, 3), np.nan)
+    names = list(skeletons.skeleton("human75").names)
+    out[ok] = site_poses(human.tree, human.joint_pos[ok], human.T_camera_pelvis[ok], names)[..., 4:]
+    return out
+
+
+def _moved(hand: Hand, points: np.ndarray, frames: np.ndarray) -> Hand:
+    """The hand with these points (t 21 3) in these frames."""
+    p_wrist = np.where(frames[:, None], points[:, 0], hand.p_wrist)
+    p_point = np.where(frames[:, None, None], points - points[:, :1], hand.p_point)
+    return dataclasses.replace(hand, p_wrist=p_wrist, p_point=p_point)

@@ -1,0 +1,41 @@
+"""What the whole-clip fit believes of its inputs: standard deviations. Frozen and plain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Sigmas of the fit of one articulated human; angles in degrees, the rest as named.
+
+    Points of one network err together, in a frame and from frame to frame: `hand_share` and `body_share` are the part of
+    its points that counts. Residuals beyond `robust` sigmas count less and less (Cauchy).
+    """
+
+    hand_px: float = 0.03  # of hand image points, in lengths of the hand
+    body_px: float = 0.05  # of body image points, in lengths of the torso
+    least_px: float = 1.0
+    hand_share: float = 0.4
+    body_share: float = 0.3
+    robust: float = 1.5
+    wrist_factor: float = 6.0  # how much less the hand network's wrist tells than its fingers
+    thumb_base_factor: float = 2.0
+    hand_turn_deg: float = 115.0  # of directions between the hand network's relative points
+    body_turn_deg: float = 20.0  # of directions between the body network's relative points
+    finger_rest_deg: float = 30.0  # of bends around a relaxed hand
+    posture: float = 1.0  # factor of the body's rest posture's sigmas
+    posture_unseen: float = 2.0  # and of an arm that is not seen
+    hand_acceleration_m_s2: float = 4.0
+    hand_acceleration_rad_s2: float = 40.0
+    finger_acceleration_rad_s2: float = 40.0
+    body_acceleration_m_s2: float = 1.5
+    body_acceleration_rad_s2: float = 8.0
+    arm_acceleration_rad_s2: float = 25.0
+    iterations: int = 20
+    tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"fit.{name} is positive; found {value}")
