@@ -8,11 +8,25 @@ import numpy as np
 
 from vidpretrain import geometry
 from vidpretrain.solve.layout import WORLD, Layout, Rows, layout
-from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PointTerm, Problem
-from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, TUKEY, VECTOR
+from vidpretrain.solve.problem import (
+    DistanceTerm,
+    FloorTerm,
+    OrientationTerm,
+    PinholeCamera,
+    PixelTerm,
+    PointTerm,
+    Problem,
+)
+from vidpretrain.solve.rows import CAUCHY, DISTANCE, FLOOR, HUBER, PLAIN, REPROJECT, TUKEY, VECTOR
 from vidpretrain.tree import Tree
 
 AIM = 0.995  # of the speed limit, so that the projection has next to nothing to do
+CAMERA = {
+    "R_camera_world": slice(0, 9), "p_world_camera": slice(9, 12), "focal_px": slice(12, 14),
+    "center_px": slice(14, 16), "near_m": slice(16, 17),
+}  # fmt: skip
+"""What the 17 numbers of a camera are: one array, because every array handed from kernel to kernel costs time."""
+_MODE = {FloorTerm: FLOOR, DistanceTerm: DISTANCE, PixelTerm: REPROJECT}
 _LOSS = {"huber": HUBER, "cauchy": CAUCHY, "tukey": TUKEY}
 
 
@@ -39,6 +53,7 @@ class Data(NamedTuple):
     acceleration: np.ndarray  # (v), weight times rate^4
     step: np.ndarray  # (v), largest change from frame to frame, inf: free
     aim: np.ndarray  # (v), what the solver aims at below `step`
+    camera: np.ndarray  # (k t 17), the cameras of the pixel rows, see CAMERA
 
 
 class Scratch(NamedTuple):
@@ -102,7 +117,7 @@ def lay_out(tree: Tree, problem: Problem, Q: np.ndarray) -> Layout:
     vectors, turns = split_terms(problem)
     to, frm, axes = [], [], []
     for term in vectors:
-        if isinstance(term, PointTerm | FloorTerm):
+        if isinstance(term, PointTerm | FloorTerm | PixelTerm):
             names = (term.site, None, None)
         elif isinstance(term, DistanceTerm):
             names = (term.to_site, term.from_site, term.from_site)  # a length is the same in any axes
@@ -123,7 +138,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     vectors, turns = split_terms(problem)
     places = {id(term): i for i, term in enumerate(problem.terms)}
     target, weight = _targets(
-        [_vector(t, problem.frames) for t in vectors], vectors, [places[id(t)] for t in vectors], problem.frames, 3
+        _vectors(vectors, problem.frames), vectors, [places[id(t)] for t in vectors], problem.frames, 3
     )
     quats, turn_weight = _targets(
         [t.q_world_target for t in turns], turns, [places[id(t)] for t in turns], problem.frames, 4
@@ -132,7 +147,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     turn_weight[zero] = 0.0
     quats[zero] = [1.0, 0, 0, 0]
     turn = geometry.matrix_from_quat(geometry.normalize(quats)) if turns else np.zeros((problem.frames, 0, 3, 3))
-    mode = [FLOOR if isinstance(t, FloorTerm) else DISTANCE if isinstance(t, DistanceTerm) else VECTOR for t in vectors]
+    mode = [_MODE.get(type(t), VECTOR) for t in vectors]
     loss, scale = _losses(vectors)
     turn_loss, turn_scale = _losses(turns)
     posture, posture_weight = _posture(problem, L)
@@ -148,6 +163,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
         turn_scale=turn_scale[L.turn],
         posture=posture,
         posture_weight=posture_weight,
+        camera=_cameras(vectors, problem.frames),
         **_limits(tree, problem, L),
     )
 
@@ -213,6 +229,21 @@ def _speed(tree: Tree, problem: Problem) -> np.ndarray:
     return speed
 
 
+def _vectors(vectors: list, frames: int) -> list[np.ndarray]:
+    """The vector rows' targets (t 3); a pixel row's is u, v and its camera's place."""
+    places = {(id(camera), focal): k for k, (camera, focal) in enumerate(camera_list(vectors))}
+    out = []
+    for term in vectors:
+        if not isinstance(term, PixelTerm):
+            out.append(_vector(term, frames))
+        elif np.shape(term.uv_px) == (frames, 2):
+            place = np.full((frames, 1), float(places[id(term.camera), term.focal]))
+            out.append(np.concatenate([term.uv_px, place], axis=1))
+        else:
+            out.append(term.uv_px)  # refused by its shape
+    return out
+
+
 def _vector(term, frames: int) -> np.ndarray:
     """A vector row's target (t 3)."""
     if isinstance(term, PointTerm):
@@ -244,8 +275,36 @@ def _targets(targets: list, terms: list, places: list[int], frames: int, width: 
     return out, weight
 
 
+def camera_list(vectors: list) -> list[tuple[PinholeCamera, str | None]]:
+    """The different cameras of the pixel rows, each with the name of its focal length's parameter."""
+    return list({(id(t.camera), t.focal): (t.camera, t.focal) for t in vectors if isinstance(t, PixelTerm)}.values())
+
+
+def _cameras(vectors: list, frames: int) -> np.ndarray:
+    """The cameras (k t 17)."""
+    every = camera_list(vectors)
+    out = np.zeros((len(every), frames, 17))
+    for row, (camera, _) in zip(out, every, strict=True):
+        pose = np.asarray(camera.T_world_camera, dtype=float)
+        if pose.shape not in ((7,), (frames, 7)) or not np.isfinite(pose).all():
+            raise ValueError(f"T_world_camera is {pose.shape} or not finite, wanted (7,) or ({frames}, 7)")
+        R = geometry.matrix_from_quat(geometry.quat_inverse(geometry.normalize(pose[..., :4])))
+        row[:, CAMERA["R_camera_world"]] = R.reshape(*pose.shape[:-1], 9)
+        row[:, CAMERA["p_world_camera"]] = pose[..., 4:]
+        row[:, CAMERA["focal_px"]] = camera.focal_px
+        row[:, CAMERA["center_px"]] = camera.center_px
+        row[:, CAMERA["near_m"]] = camera.near_m
+    return out
+
+
+def _scale(term) -> float | None:
+    if isinstance(term, PixelTerm):
+        return term.huber_px
+    return term.huber_rad if isinstance(term, OrientationTerm) else term.huber_m
+
+
 def _losses(terms: list) -> tuple[np.ndarray, np.ndarray]:
-    scale = [t.huber_rad if isinstance(t, OrientationTerm) else t.huber_m for t in terms]
+    scale = [_scale(t) for t in terms]
     kind = [PLAIN if s is None else _LOSS[t.loss] for t, s in zip(terms, scale, strict=True)]
     return np.array(kind, dtype=np.int64), np.array([1.0 if s is None else s for s in scale], dtype=float)
 

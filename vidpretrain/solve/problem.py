@@ -1,8 +1,9 @@
 """What a solve is asked and what it answers.
 
 The cost is a sum over frames of weight * |residual|^2 / 2. A weight is 1 / sigma^2: sigma in metres for points and
-vectors, radians for orientations and joints, rad/s and rad/s^2 for velocity and acceleration, so no weight depends on
-the frame rate. A frame in which a target is not finite or the weight is 0 (or NaN) does not count.
+vectors, in pixels for what a camera sees, radians for orientations and joints, rad/s and rad/s^2 for velocity and
+acceleration, so no weight depends on the frame rate. A frame in which a target is not finite or the weight is 0 (or
+NaN) does not count.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from vidpretrain.collision import CollisionModel
-from vidpretrain.types import Frozen
+from vidpretrain.types import Camera, Frozen
 
 Loss = Literal["huber", "cauchy", "tukey"]
-"""What a residual costs around and beyond a term's `huber_m` (or `huber_rad`), its scale; without one it is squared.
+"""What a residual costs around and beyond a term's `huber_m` (or _rad, _px), its scale; without one it is squared.
 
 huber grows linearly beyond the scale, cauchy logarithmically from it on, tukey (redescending) not at all beyond it.
 """
@@ -82,6 +83,61 @@ class FloorTerm(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PinholeCamera(Frozen):
+    """A camera without distortion (x right, y down, z forward), standing still (7) or moving (t 7).
+
+    A point nearer than `near_m`, or behind the camera, has no picture. Its projection goes on smoothly there, 1 / z
+    staying below 2 / near_m, and a third residual grows with what is missing to `near_m`, so that its cost is finite
+    and pushes it forward.
+    """
+
+    T_world_camera: Float64[np.ndarray, "*t 7"]
+    focal_px: Float64[np.ndarray, " 2"]
+    center_px: Float64[np.ndarray, " 2"]
+    near_m: float = 0.05
+
+    def check(self) -> None:
+        if (
+            np.shape(self.focal_px) != (2,)
+            or np.shape(self.center_px) != (2,)
+            or np.shape(self.T_world_camera)[-1] != 7
+        ):
+            raise ValueError("PinholeCamera: wanted T_world_camera (t 7) or (7), focal_px (2) and center_px (2)")
+        if not (np.isfinite(self.center_px).all() and (np.asarray(self.focal_px) > 0).all() and self.near_m > 0):
+            raise ValueError("PinholeCamera: focal length and near_m have to be positive, and the centre finite")
+
+    @classmethod
+    def of(cls, camera: Camera, T_world_camera: Float64[np.ndarray, "*t 7"] | None = None) -> PinholeCamera:
+        """The pinhole of a camera whose pixels are free of distortion, at its own pose or the given one.
+
+        Raises:
+            ValueError: the camera has distortion, or there is no pose.
+        """
+        pose = camera.T_world_camera if T_world_camera is None else T_world_camera
+        if pose is None or np.any(camera.distortion):
+            raise ValueError("the camera has no pose, or distortion: undistort the pixels first")
+        K = camera.K
+        return cls(T_world_camera=pose, focal_px=np.array([K[0, 0], K[1, 1]]), center_px=K[:2, 2].copy())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelTerm(Frozen):
+    """Site `site` is seen at `uv_px` by `camera`; the residual and `huber_px` are in px, the weight in 1/px^2.
+
+    `focal` names a `FocalParameter` that takes the place of `camera.focal_px[0]` (None: it is known); the ratio of the
+    camera's two focal lengths stays.
+    """
+
+    site: str
+    uv_px: Float64[np.ndarray, "t 2"]
+    weight: Float64[np.ndarray, " t"]
+    camera: PinholeCamera
+    focal: str | None = None
+    huber_px: float | None = None
+    loss: Loss = "huber"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostureTerm(Frozen):
     """Joints rest at `q_ref` (for all frames, or frame by frame); weight 0 leaves a joint free."""
 
@@ -89,7 +145,7 @@ class PostureTerm(Frozen):
     weight: Float64[np.ndarray, " j"]
 
 
-Term = PointTerm | OrientationTerm | VectorTerm | DistanceTerm | FloorTerm
+Term = PointTerm | OrientationTerm | VectorTerm | DistanceTerm | FloorTerm | PixelTerm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +195,7 @@ class Start(Frozen):
 class Solution(Frozen):
     """The motion, and how well it went.
 
-    `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m) or angle (rad) left in the
+    `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m, px) or angle (rad) left in the
     frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving.
     """
 

@@ -15,7 +15,7 @@ from numba import njit
 from vidpretrain.kinematics.kernels import quat_of
 
 PLAIN, HUBER, CAUCHY, TUKEY = 0, 1, 2, 3
-VECTOR, DISTANCE, FLOOR = 0, 1, 2
+VECTOR, DISTANCE, FLOOR, REPROJECT = 0, 1, 2, 3
 
 
 @njit(cache=True)
@@ -109,6 +109,46 @@ def residual(mode, to, frm, axes, target, t, m, S, P, r, d):
     else:
         r[0], r[1], r[2] = d[0] - u, d[1] - v, d[2] - w
     return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+
+
+@njit(cache=True, error_model="numpy")
+def reproject(camera, t, P, to, target, m, r, M):
+    """Write a pixel row's residual r (px) and M[1] = dr / dp, by the point in the world; the residual's length.
+
+    `target[t, m]` is u, v and the camera's place in `camera` (see `arrays.CAMERA`). Nearer than `near`, 1 / z goes on
+    with its slope there to at most 2 / near, and r[2] is what is missing to `near` (0 beyond it), so the cost's first
+    derivative is continuous. Source of the Jacobian: Hartley and Zisserman, Multiple View Geometry, equation 6.2.
+    """
+    k = int(target[t, m, 2])
+    a, b, e = P[to, 0] - camera[k, t, 9], P[to, 1] - camera[k, t, 10], P[to, 2] - camera[k, t, 11]
+    x = camera[k, t, 0] * a + camera[k, t, 1] * b + camera[k, t, 2] * e
+    y = camera[k, t, 3] * a + camera[k, t, 4] * b + camera[k, t, 5] * e
+    z = camera[k, t, 6] * a + camera[k, t, 7] * b + camera[k, t, 8] * e
+    fx, fy, near = camera[k, t, 12], camera[k, t, 13], camera[k, t, 16]
+    short = z < near
+    if short:
+        fading = np.exp(z / near - 1.0)
+        inverse, slope = (2.0 - fading) / near, -fading / (near * near)
+    else:
+        inverse = 1.0 / z
+        slope = -inverse * inverse
+    r[0] = fx * x * inverse + camera[k, t, 14] - target[t, m, 0]
+    r[1] = fy * y * inverse + camera[k, t, 15] - target[t, m, 1]
+    r[2] = fx * (near - z) / near if short else 0.0
+    for i in range(3):
+        M[1, 0, i] = fx * (inverse * camera[k, t, i] + x * slope * camera[k, t, 6 + i])
+        M[1, 1, i] = fy * (inverse * camera[k, t, 3 + i] + y * slope * camera[k, t, 6 + i])
+        M[1, 2, i] = -fx / near * camera[k, t, 6 + i] if short else 0.0
+    return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+
+
+@njit(cache=True, error_model="numpy")
+def through(count, M, J):
+    """Turn the first `count` columns of J, motions of a point, into motions of its picture."""
+    for i in range(count):
+        x, y, z = J[i, 0], J[i, 1], J[i, 2]
+        for j in range(3):
+            J[i, j] = M[1, j, 0] * x + M[1, j, 1] * y + M[1, j, 2] * z
 
 
 @njit(cache=True, error_model="numpy")
@@ -217,6 +257,39 @@ def add_where_positive(k, n, wide, A, B, F):
 
 
 @njit(cache=True, error_model="numpy")
+def pixel_row(L, D, c, t, m, wanted, k, G, A, left, s):
+    """The cost of pixel row m in frame t, whose sites are placed; with `wanted` also adds to G and A as `rows_pass`.
+
+    Apart from it, so that the other rows are as fast as without any camera.
+    """
+    weight, to, n = D.weight[t, m], L.to_site[m], L.var_at[c + 1] - L.var_at[c]
+    P, J, r = s.P, s.J, s.r
+    length = reproject(D.camera, t, P, to, D.target, m, r, s.work)
+    left[t, L.row[m]] = length
+    worth, share = robust(length, D.loss[m], D.scale[m])
+    if wanted and share > 0.0:
+        first, last = L.rowvar_at[m], L.rowvar_at[m + 1]
+        point_jacobian(L, m, s)
+        through(last - first, s.work, J)
+        accumulate(share * weight, first, last, L.rowvar, J, r, k, n, A.shape[1] - 1, G, A)
+    return weight * worth
+
+
+@njit(cache=True, error_model="numpy")
+def point_jacobian(L, m, s):
+    """Write the motion of row m's site in the world by the row's unknowns to s.J."""
+    to, J, P, p = L.to_site[m], s.J, s.P, s.p
+    for i in range(L.rowvar_at[m + 1] - L.rowvar_at[m]):
+        J[i, 0], J[i, 1], J[i, 2] = 0.0, 0.0, 0.0
+    if L.base_kind[m] == 1:
+        base_columns(1, P[to, 0] - p[0, 0], P[to, 1] - p[0, 1], P[to, 2] - p[0, 2], J)
+    columns(
+        L.lever_at[m], L.lever_at[m + 1], L.lever_slot, L.lever_var, L.lever_ratio, L.lever_kind, to, L.from_site[m],
+        s.R, p, P, s.d, J, s.C,
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
 def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
     """Cost of the targets and the posture of frames [lo, hi) of component c; fills cost (frame - lo) and `left`.
 
@@ -250,6 +323,9 @@ def rows_pass(L, D, c, lo, hi, Q, Rb, pb, wanted, newton, G, A, cost, left, s):
             if weight <= 0.0:
                 continue
             to, frm, axes, mode = L.to_site[m], L.from_site[m], L.axes_site[m], D.mode[m]
+            if mode == REPROJECT:
+                total += pixel_row(L, D, c, t, m, wanted, k, G, A, left, s)
+                continue
             length = residual(mode, to, frm, axes, D.target, t, m, S, P, r, d)
             left[t, L.row[m]] = length
             worth, share = robust(length, D.loss[m], D.scale[m])
