@@ -42,7 +42,7 @@ def build_motion(
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
     if config.method == "fit":
-        body, hands = fit_human(named, body, hands, camera, time_ns, config)
+        body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
     elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
         body, hands = stand_on_floor(body, hands, world_for(body, view, hands, config), time_ns, config)

@@ -30,6 +30,7 @@ _HAND_POINTS = tuple(range(17, 23))  # the body network's own idea of a hand
 # the points that COCO does not have by their neighbours. Hips are guessed through clothes and tables.
 _DOUBT = np.array([0.026, *(0.025,) * 6, 0.035, 0.035, 0.035, 0.035, *(0.079,) * 2, *(0.072,) * 2, *(0.062,) * 2])
 _DOUBT = np.concatenate([_DOUBT, (0.072,) * 6, (0.107,) * 2, (0.087,) * 2, (0.089,) * 6]) / 0.079
+_DOUBT = np.hypot(_DOUBT, 0.5)  # no point of the tree is better known than half as well as a shoulder
 _BODY_BONES = [
     *(("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_ear", "right_ear")),
     *((f"{s}_{a}", f"{s}_{b}") for s in skeletons.SIDES for a, b in (("hip", "shoulder"), ("shoulder", "elbow"))),
@@ -66,7 +67,8 @@ def seen(track: PoseTrack, part: slice, camera: Camera, centre: list[int]) -> Se
     uv = ray * np.array([camera.K[0, 0], camera.K[1, 1]]) + camera.K[:2, 2]
     middle = np.nan_to_num(ray[:, centre].mean(axis=1))
     relative = np.zeros((*ray.shape[:2], 3)) if track.p_relative_keypoint is None else track.p_relative_keypoint[part]
-    turned = geometry.rotate(ray_rotation(middle)[:, None], np.nan_to_num(relative))
+    relative = np.where(np.isfinite(relative), relative, 0.0)
+    turned = geometry.rotate(ray_rotation(middle)[:, None], relative)
     if track.skeleton == "body33":
         shoulders, hips = uv[:, 11:13].mean(axis=1), uv[:, 23:25].mean(axis=1)
         size = np.fmax(np.linalg.norm(shoulders - hips, axis=-1), np.linalg.norm(uv[:, 11] - uv[:, 12], axis=-1))
@@ -83,8 +85,20 @@ def bone_lengths(tree: Tree, pairs: list[tuple[str, str]]) -> np.ndarray:
     return np.array([np.linalg.norm(at[tree.site(b)] - at[tree.site(a)]) for a, b in pairs])
 
 
-def hand_terms(tree: Tree, side: str, found: Seen, weight: np.ndarray, camera: PinholeCamera, config: FitConfig):
-    """Terms of a hand's 21 points; `weight` (t) is 0 where it was not seen and 1 where it is trusted."""
+def hand_terms(
+    tree: Tree,
+    side: str,
+    found: Seen,
+    weight: np.ndarray,
+    camera: PinholeCamera,
+    config: FitConfig,
+    share: float | None = None,
+):
+    """Terms of a hand's 21 points; `weight` (t) is 0 where it was not seen and 1 where it is trusted.
+
+    `share` (None: the config's `hand_share`) is the part of the points that counts.
+    """
+    share = config.hand_share if share is None else share
     names = [f"{side}_hand_{name}" for name in skeletons.HAND_NAMES]
     sigma = np.hypot(config.hand_px * found.size_px, config.least_px)
     factor = np.ones(21)
@@ -93,7 +107,7 @@ def hand_terms(tree: Tree, side: str, found: Seen, weight: np.ndarray, camera: P
         PixelTerm(
             site=name,
             uv_px=found.uv_px[:, k],
-            weight=config.hand_share * weight / (factor[k] * sigma) ** 2,
+            weight=share * weight / (factor[k] * sigma) ** 2,
             camera=camera,
             huber_px=config.robust * float(np.median(sigma)),
             loss="cauchy",
@@ -109,7 +123,7 @@ def hand_terms(tree: Tree, side: str, found: Seen, weight: np.ndarray, camera: P
                 from_site=pair[0],
                 to_site=pair[1],
                 target_m=geometry.normalize(found.p_turned[:, b] - found.p_turned[:, a]) * length,
-                weight=config.hand_share * weight / wide**2,
+                weight=share * weight / wide**2,
                 huber_m=config.robust * wide,
                 loss="cauchy",
             )

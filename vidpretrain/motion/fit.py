@@ -16,6 +16,7 @@ from vidpretrain.kinematics import site_poses
 from vidpretrain.motion.body import Body, follow
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit_body import FittedBody, fit_body
+from vidpretrain.motion.fit_ego import fit_ego
 from vidpretrain.motion.fit_hand import fit_hand_alone, hand_points
 from vidpretrain.motion.hands import Hand
 from vidpretrain.types import Camera, PoseTrack
@@ -26,16 +27,20 @@ def fit_human(
     body: Body | None,
     hands: dict[str, Hand],
     camera: Camera,
+    view: str,
     time_ns: Int64[np.ndarray, " t"],
     config: MotionConfig,
 ) -> tuple[Body | None, dict[str, Hand]]:
     """(body, hands) with the points of the fitted human in the frames in which they were there before.
 
-    Without a body each hand is fitted alone. Where only the body is missing for a while, the hand's own depth is led
-    to the body's over a moment.
+    In ego view the wearer's arms hold the hands. Without a body in third person each hand is fitted alone; where only
+    the body is missing for a while, the hand's own depth is led to the body's over a moment.
     """
     fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config) for s in skeletons.SIDES}
     alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
+    if view == "ego" and any(hand.seen.any() for hand in hands.values()):
+        points = human_points(fit_ego(tracks, hands, fitted, camera, config))
+        return None, {s: _moved(hands[s], points[:, part], hands[s].seen) for s, part in skeletons.HAND_SLICES.items()}
     if body is None:
         return None, alone
     human = fit_body(tracks, body, hands, fitted, camera, config)

@@ -17,7 +17,7 @@ from vidpretrain.motion.body import HIPS, SHOULDERS, Body, trusted
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import body_terms, hand_terms, pinhole, seen
 from vidpretrain.motion.fit_hand import FittedHand
-from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.hands import Hand, found
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import Problem, Start, solve_clip
 from vidpretrain.tree import Tree
@@ -69,12 +69,12 @@ def _solve(tree, tracks, ok, body, hands, fitted, camera, part: slice, legs: boo
     unseen = []
     for side in skeletons.SIDES:
         hand, track = hands[side], tracks[f"hand21_{side}"]
-        weight = (hand.seen & track.found & ~hand.imputed)[part].astype(float)
+        weight = (hand.seen & found(track, config) & ~hand.imputed)[part].astype(float)
         if not weight.any():
             unseen.append(side)
             continue
-        terms += hand_terms(tree, side, seen(track, part, camera, list(range(21))), weight, lens, fit)
-        _take_fingers(q, tree, fitted[side], part)
+        terms += hand_terms(tree, side, seen(track, part, camera, list(range(21))), weight, lens, fit, fit.arm_share)
+        take_fingers(q, tree, fitted[side], part)
     still = np.array([name in FINGER_JOINTS or (not legs and _is_leg(name)) for name in tree.joint_names])
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
@@ -91,7 +91,7 @@ def _solve(tree, tracks, ok, body, hands, fitted, camera, part: slice, legs: boo
     return solve_clip(tree, problem, Start(joint_pos=q, T_world_base=pelvis(body)[part]))
 
 
-def _take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand, part: slice) -> None:
+def take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand, part: slice) -> None:
     """Write the fingers' angles of a hand that was fitted alone, held or interpolated where it was not seen."""
     known = np.isfinite(fitted.joint_pos[part, 0])
     if not known.any():

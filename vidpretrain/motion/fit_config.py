@@ -16,14 +16,15 @@ class FitConfig:
     hand_px: float = 0.03  # of hand image points, in lengths of the hand
     body_px: float = 0.05  # of body image points, in lengths of the torso
     least_px: float = 1.0
-    hand_share: float = 0.4
+    hand_share: float = 0.2
+    arm_share: float = 0.1  # of a hand's points where they place an arm
     body_share: float = 0.3
-    robust: float = 1.5
-    wrist_factor: float = 6.0  # how much less the hand network's wrist tells than its fingers
+    robust: float = 3.0
+    wrist_factor: float = 4.0  # how much less the hand network's wrist tells than its fingers
     thumb_base_factor: float = 2.0
     hand_turn_deg: float = 115.0  # of directions between the hand network's relative points
     body_turn_deg: float = 20.0  # of directions between the body network's relative points
-    finger_rest_deg: float = 30.0  # of bends around a relaxed hand
+    finger_rest_deg: float = 40.0  # of bends around a relaxed hand
     posture: float = 1.0  # factor of the body's rest posture's sigmas
     posture_unseen: float = 2.0  # and of an arm that is not seen
     hand_acceleration_m_s2: float = 4.0
@@ -32,6 +33,8 @@ class FitConfig:
     body_acceleration_m_s2: float = 1.5
     body_acceleration_rad_s2: float = 8.0
     arm_acceleration_rad_s2: float = 25.0
+    mount_m: float = 0.05  # of the head camera, around the eyes
+    upright_deg: float = 12.0  # of the wearer's trunk, and of the camera's pitch
     iterations: int = 20
     tolerance: float = 1e-4
 

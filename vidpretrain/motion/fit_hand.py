@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float64
 
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.human import hand_tree, rest
@@ -12,7 +13,7 @@ from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import bones, clean
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import hand_terms, pinhole, seen
-from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.hands import Hand, found
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.tree import Tree
@@ -52,14 +53,13 @@ def hand_points(fitted: FittedHand, side: str) -> np.ndarray:
 
 
 def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: MotionConfig) -> Solution:
-    frames = part.stop - part.start
-    weight = (track.found & ~hand.imputed)[part].astype(float)
-    terms = hand_terms(tree, side, seen(track, part, camera, list(range(21))), weight, pinhole(camera), config.fit)
     fit = config.fit
+    weight = (found(track, config) & ~hand.imputed)[part].astype(float)
+    look = seen(track, part, camera, list(range(21)))
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
-        frames=frames,
-        terms=tuple(terms),
+        frames=part.stop - part.start,
+        terms=tuple(hand_terms(tree, side, look, weight, pinhole(camera), fit)),
         posture=posture(tree, fit),
         acceleration_weight=acceleration(tree, fit),
         free_base=True,
@@ -68,4 +68,22 @@ def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: Moti
         tolerance=fit.tolerance,
     )
     start = geometry.pose(bones.palm_turn(hand.p_point[part]), hand.p_wrist[part])
-    return solve_clip(tree, problem, Start(joint_pos=np.tile(rest(tree), (frames, 1)), T_world_base=start))
+    return solve_clip(tree, problem, Start(joint_pos=bent(tree, side, hand.p_point[part]), T_world_base=start))
+
+
+def bent(tree: Tree, side: str, points: Float64[np.ndarray, "t 21 3"]) -> Float64[np.ndarray, "t j"]:
+    """Postures whose four fingers bend about as the bones between the points do; the thumb at rest.
+
+    A start for the fit: from a relaxed hand a fist is not found.
+    """
+    q = np.tile(rest(tree), (len(points), 1))
+    turn = geometry.quat_inverse(bones.palm_turn(points))
+    along = geometry.rotate(turn[:, None], bones.hand_directions(points))
+    palmwards = -1.0 if side == "right" else 1.0
+    for number, finger in enumerate(("index", "middle", "ring", "pinky"), start=1):
+        first, second = along[:, 4 * number + 2], along[:, 4 * number + 3]
+        knuckle = np.arctan2(palmwards * first[:, 2], first[:, 0])
+        middle = np.arctan2(palmwards * second[:, 2], second[:, 0]) - knuckle
+        q[:, tree.joint(f"{side}_{finger}_mcp_flex")] = np.where(knuckle < -np.pi / 2, np.pi, knuckle)
+        q[:, tree.joint(f"{side}_{finger}_pip_flex")] = (middle + np.pi / 2) % (2 * np.pi) - np.pi / 2
+    return tree.with_mimic(np.clip(q, tree.lower, tree.upper))
