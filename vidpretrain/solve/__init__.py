@@ -5,6 +5,7 @@ Door: `Problem` and its terms, `solve_clip(tree, problem, start) -> Solution`.
 
 from __future__ import annotations
 
+from vidpretrain.solve.parameters import FocalParameter, LengthParameter, OffsetParameter, with_parameters
 from vidpretrain.solve.problem import (
     DistanceTerm,
     FloorTerm,
@@ -28,6 +29,10 @@ __all__ = [
     "PixelTerm",
     "PinholeCamera",
     "PostureTerm",
+    "LengthParameter",
+    "OffsetParameter",
+    "FocalParameter",
+    "with_parameters",
     "Problem",
     "Start",
     "Solution",

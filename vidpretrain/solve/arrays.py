@@ -8,6 +8,7 @@ import numpy as np
 
 from vidpretrain import geometry
 from vidpretrain.solve.layout import WORLD, Layout, Rows, layout
+from vidpretrain.solve.parameters import FocalParameter
 from vidpretrain.solve.problem import (
     DistanceTerm,
     FloorTerm,
@@ -163,7 +164,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
         turn_scale=turn_scale[L.turn],
         posture=posture,
         posture_weight=posture_weight,
-        camera=_cameras(vectors, problem.frames),
+        camera=_cameras(vectors, problem),
         **_limits(tree, problem, L),
     )
 
@@ -280,18 +281,20 @@ def camera_list(vectors: list) -> list[tuple[PinholeCamera, str | None]]:
     return list({(id(t.camera), t.focal): (t.camera, t.focal) for t in vectors if isinstance(t, PixelTerm)}.values())
 
 
-def _cameras(vectors: list, frames: int) -> np.ndarray:
-    """The cameras (k t 17)."""
-    every = camera_list(vectors)
+def _cameras(vectors: list, problem: Problem) -> np.ndarray:
+    """The cameras (k t 17); focal lengths that are parameters stand at their priors."""
+    every, frames = camera_list(vectors), problem.frames
+    focal_px = {p.name: p.prior_px for p in problem.parameters if isinstance(p, FocalParameter)}
     out = np.zeros((len(every), frames, 17))
-    for row, (camera, _) in zip(out, every, strict=True):
+    for row, (camera, focal) in zip(out, every, strict=True):
         pose = np.asarray(camera.T_world_camera, dtype=float)
         if pose.shape not in ((7,), (frames, 7)) or not np.isfinite(pose).all():
             raise ValueError(f"T_world_camera is {pose.shape} or not finite, wanted (7,) or ({frames}, 7)")
         R = geometry.matrix_from_quat(geometry.quat_inverse(geometry.normalize(pose[..., :4])))
         row[:, CAMERA["R_camera_world"]] = R.reshape(*pose.shape[:-1], 9)
         row[:, CAMERA["p_world_camera"]] = pose[..., 4:]
-        row[:, CAMERA["focal_px"]] = camera.focal_px
+        known = camera.focal_px if focal is None else camera.focal_px * (focal_px[focal] / camera.focal_px[0])
+        row[:, CAMERA["focal_px"]] = known
         row[:, CAMERA["center_px"]] = camera.center_px
         row[:, CAMERA["near_m"]] = camera.near_m
     return out

@@ -10,6 +10,7 @@ from vidpretrain.solve.state import Work
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
 _RANDOM_STARTS = 6
+_BEFORE_PARAMETERS = 6  # iterations with the parameters at their priors
 
 
 def candidates(work: Work, start: Start) -> np.ndarray:
@@ -36,11 +37,12 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     """Component after component, without limits of speed; the most iterations that one took."""
     L, D, st, s = work.L, work.D, work.st, work.scratch
     done, tie = 0, np.maximum(D.velocity, 1e-9)
+    most = min(problem.max_iterations, _BEFORE_PARAMETERS) if problem.parameters else problem.max_iterations
     for c in np.flatnonzero(np.diff(L.var_at)):
         if starts is not None:
             _carry(work, problem, starts, int(c), tie)
         st.damping[:] = descend.FIRST_DAMPING
-        args = (L, D, c, 0, problem.frames, st, problem.max_iterations, problem.tolerance, True, s)
+        args = (L, D, c, 0, problem.frames, st, most, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
     return done
 

@@ -8,7 +8,9 @@ from vidpretrain import geometry
 from vidpretrain.solve import descend
 from vidpretrain.solve.apart import keep_apart
 from vidpretrain.solve.begin import candidates, solve_free
+from vidpretrain.solve.parameters import Values, prior_values, with_parameters
 from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
+from vidpretrain.solve.shared import SharedSolve, prior_cost
 from vidpretrain.solve.speed import respect_speed
 from vidpretrain.solve.state import Work, begin, with_followers
 from vidpretrain.tree import Tree
@@ -25,15 +27,21 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         UnknownName: a term names a site that the tree does not have.
         ValueError: shapes do not fit, limits contradict each other, or the start is not finite.
     """
-    work, is_motion = begin(tree, problem, start)
+    values = prior_values(problem.parameters)
+    body = with_parameters(tree, problem.parameters, values) if values else tree
+    work, is_motion = begin(body, problem, start)
     iterations = 0
     if problem.frames and len(work.L.var_column):
         iterations = solve_free(work, problem, None if is_motion else candidates(work, start))
+        if values:
+            shared = SharedSolve(work, tree, problem)
+            iterations += shared.run()
+            values, body = shared.values, shared.body
         if problem.max_speed is not None:
             iterations += respect_speed(work, problem)
         if problem.self_collision is not None and len(problem.self_collision.pairs):
-            iterations += keep_apart(work, tree, problem)
-    return _solution(work, tree, problem, iterations)
+            iterations += keep_apart(work, body, problem)
+    return _solution(work, body, problem, iterations, values)
 
 
 def total_cost(work: Work) -> float:
@@ -48,10 +56,10 @@ def total_cost(work: Work) -> float:
     return total
 
 
-def _solution(work: Work, tree: Tree, problem: Problem, iterations: int) -> Solution:
+def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, values: Values) -> Solution:
     L, D, st = work.L, work.D, work.st
     Q = with_followers(work, tree)
-    cost = total_cost(work) if problem.frames else 0.0
+    cost = total_cost(work) + prior_cost(problem, values) if problem.frames else 0.0
     left, weight = st.left, np.zeros_like(st.left)
     weight[:, L.row] = D.weight
     weight[:, len(L.row) + L.turn] = D.turn_weight
@@ -66,4 +74,5 @@ def _solution(work: Work, tree: Tree, problem: Problem, iterations: int) -> Solu
         iterations=iterations,
         converged=np.asarray(st.settled[asked].all(axis=0)),
         residual=tuple(np.ascontiguousarray(left[:, i]) for i in order),
+        parameters=values,
     )

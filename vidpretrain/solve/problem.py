@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from vidpretrain.collision import CollisionModel
+from vidpretrain.errors import unknown_name
+from vidpretrain.solve.parameters import FocalParameter, Parameter, Values
 from vidpretrain.types import Camera, Frozen
 
 Loss = Literal["huber", "cauchy", "tukey"]
@@ -156,7 +158,9 @@ class Problem(Frozen):
     `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
     no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
     pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
-    The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less, they give way.
+    `parameters` are unknown together with the motion; speed limits and self-collision come after them, with the
+    parameters found. The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less,
+    they give way.
     """
 
     rate_hz: float
@@ -176,6 +180,16 @@ class Problem(Frozen):
     tolerance: float = 1e-5
     self_collision: CollisionModel | None = None
     collision_margin_m: float = 0.001
+    parameters: tuple[Parameter, ...] = ()
+
+    def check(self) -> None:
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"parameters of the same name: {sorted(names)}")
+        focal = {parameter.name for parameter in self.parameters if isinstance(parameter, FocalParameter)}
+        for term in self.terms:
+            if isinstance(term, PixelTerm) and term.focal is not None and term.focal not in focal:
+                raise unknown_name("focal length", term.focal, tuple(sorted(focal)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +211,8 @@ class Solution(Frozen):
 
     `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m, px) or angle (rad) left in the
     frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving.
+    `parameters` are the values found, by name: factors, offsets (3) in m, focal lengths in px; `with_parameters` puts
+    them into the tree.
     """
 
     joint_pos: Float64[np.ndarray, "t j"]
@@ -205,3 +221,4 @@ class Solution(Frozen):
     iterations: int
     converged: Bool[np.ndarray, " t"]
     residual: tuple[Float64[np.ndarray, " t"], ...]
+    parameters: Values = field(default_factory=dict)

@@ -269,20 +269,22 @@ def pixel_row(L, D, c, t, m, wanted, k, G, A, left, s):
     worth, share = robust(length, D.loss[m], D.scale[m])
     if wanted and share > 0.0:
         first, last = L.rowvar_at[m], L.rowvar_at[m + 1]
-        point_jacobian(L, m, s)
+        row_jacobian(L, m, s)
         through(last - first, s.work, J)
         accumulate(share * weight, first, last, L.rowvar, J, r, k, n, A.shape[1] - 1, G, A)
     return weight * worth
 
 
 @njit(cache=True, error_model="numpy")
-def point_jacobian(L, m, s):
-    """Write the motion of row m's site in the world by the row's unknowns to s.J."""
+def row_jacobian(L, m, s):
+    """Write how the point of vector row m moves by the row's unknowns to s.J, or the vector between its sites, s.d."""
     to, J, P, p = L.to_site[m], s.J, s.P, s.p
     for i in range(L.rowvar_at[m + 1] - L.rowvar_at[m]):
         J[i, 0], J[i, 1], J[i, 2] = 0.0, 0.0, 0.0
     if L.base_kind[m] == 1:
         base_columns(1, P[to, 0] - p[0, 0], P[to, 1] - p[0, 1], P[to, 2] - p[0, 2], J)
+    elif L.base_kind[m] == 2:
+        base_columns(2, s.d[0], s.d[1], s.d[2], J)
     columns(
         L.lever_at[m], L.lever_at[m + 1], L.lever_slot, L.lever_var, L.lever_ratio, L.lever_kind, to, L.from_site[m],
         s.R, p, P, s.d, J, s.C,
