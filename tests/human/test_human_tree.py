@@ -143,6 +143,7 @@ def test_no_gimbal_lock_where_an_upper_arm_points(direction) -> None:
 
 def test_rest_is_inside_the_limits_and_upright() -> None:
     q = rest(TREE)
-    assert (q >= TREE.lower).all() and (q <= TREE.upper).all()
+    assert (q >= TREE.lower).all()
+    assert (q <= TREE.upper).all()
     p = points(q)
     assert p[HUMAN75.index("nose"), 2] > p[HUMAN75.index("left_shoulder"), 2] > 0 > p[HUMAN75.index("left_heel"), 2]

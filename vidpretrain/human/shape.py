@@ -2,9 +2,9 @@
 
 Sources. Segments: Drillis and Contini 1966 as in Winter, "Biomechanics and Motor Control of Human Movement", figure
 4.1, and between joint centres de Leva 1996 ("Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters", table
-4); where they differ (the acromion is not the joint) a value between them is taken. Head: ANSUR II 2012 means (bitragion
-breadth, interpupillary breadth, tragion to top of head). Hip joints: Seidel et al. 1995. Finger segments: Buryanov and
-Kotiuk 2010, "Proportions of hand segments", and medians over four real hands that face the camera (`PALM_SHAPE`).
+4); where they differ (the acromion is not the joint) about their mean is taken. Head: ANSUR II 2012. Hip joints: Seidel
+et al. 1995. Hand: medians over four real hands that face the camera, as the hand network places its points, within 6 %
+of the hand's length of Buryanov and Kotiuk 2010, "Proportions of hand segments".
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Shape:
     """Shares of the height. Widths and lengths are between joint centres; `hand_scale` multiplies the hand's length."""
 
     shoulder_width: float = 0.205
-    upper_arm: float = 0.160
-    forearm: float = 0.1535
+    upper_arm: float = 0.172
+    forearm: float = 0.150
     torso: float = 0.283  # middle of the hips to middle of the shoulders
     hip_width: float = 0.105
     thigh: float = 0.240

@@ -1,7 +1,7 @@
 """What the networks saw, as terms of the whole-clip solver in the camera's frame.
 
-Image points count most; relative points give directions between neighbours, turned to the viewing ray and brought to the
-lengths of the tree's bones, because their own are flat and their size depends on the view.
+Image points count most; relative points give directions between neighbours, turned to the viewing ray and brought to
+the lengths of the tree's bones, because their own are flat and their size depends on the view.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from vidpretrain import geometry, skeletons
 from vidpretrain.human import rest
 from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import bones
+from vidpretrain.motion.bridge import bridge
 from vidpretrain.motion.camera import ray_rotation, unproject
+from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit_config import FitConfig
-from vidpretrain.solve import PinholeCamera, PixelTerm, VectorTerm
+from vidpretrain.motion.hands import Hand, found
+from vidpretrain.solve import PinholeCamera, PixelTerm, Term, VectorTerm
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
 
@@ -24,6 +27,7 @@ _BODY = skeletons.skeleton("body33")
 _HAND_BONES = [(int(p), k) for k, p in enumerate(bones.HAND_PARENT) if p > 0]
 _PALM_BONES = [(0, 5), (0, 9), (0, 17), (17, 5)]
 _MIDDLE = [0, 9, 10, 11, 12]  # wrist to the tip of the middle finger
+HAND_CENTRE, TRUNK_CENTRE = list(range(21)), [11, 12, 23, 24]  # points whose ray a network's crop is centred on
 _HEAD_POINTS = tuple(range(11))
 _HAND_POINTS = tuple(range(17, 23))  # the body network's own idea of a hand
 # How far people who mark keypoints disagree, over that of the shoulders: COCO's keypoint evaluation (OKS), extended to
@@ -42,7 +46,7 @@ _BODY_BONES = [
 
 @dataclass(frozen=True)
 class Seen:
-    """A track's stretch in the camera: undistorted pixels (t k 2), relative points turned to the ray (t k 3).
+    """A track in the camera: undistorted pixels (t k 2), relative points turned to the ray (t k 3).
 
     `size_px` (t) is the hand's or torso's length in the picture.
     """
@@ -50,6 +54,16 @@ class Seen:
     uv_px: np.ndarray
     p_turned: np.ndarray
     size_px: np.ndarray
+
+    def cut(self, part: slice) -> Seen:
+        """Some of its frames."""
+        return Seen(self.uv_px[part], self.p_turned[part], self.size_px[part])
+
+
+def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
+    """(t) 1 where a hand was seen, less where its points were run on through a gap, 0 where there is none."""
+    real = hand.seen & ~hand.imputed & found(track, config)
+    return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
 
 
 def pinhole(camera: Camera) -> PinholeCamera:
@@ -61,12 +75,12 @@ def pinhole(camera: Camera) -> PinholeCamera:
     )
 
 
-def seen(track: PoseTrack, part: slice, camera: Camera, centre: list[int]) -> Seen:
-    """What a track says in frames `part`; the viewing ray is that of the points `centre`."""
-    ray = unproject(camera, track.p_image_keypoint[part])
+def seen(track: PoseTrack, real: np.ndarray, camera: Camera, centre: list[int]) -> Seen:
+    """What a track says, run on smoothly through frames that are not `real` (t); the ray is that of points `centre`."""
+    ray = unproject(camera, track.p_image_keypoint)
     uv = ray * np.array([camera.K[0, 0], camera.K[1, 1]]) + camera.K[:2, 2]
     middle = np.nan_to_num(ray[:, centre].mean(axis=1))
-    relative = np.zeros((*ray.shape[:2], 3)) if track.p_relative_keypoint is None else track.p_relative_keypoint[part]
+    relative = np.zeros((*ray.shape[:2], 3)) if track.p_relative_keypoint is None else track.p_relative_keypoint
     relative = np.where(np.isfinite(relative), relative, 0.0)
     turned = geometry.rotate(ray_rotation(middle)[:, None], relative)
     if track.skeleton == "body33":
@@ -74,9 +88,19 @@ def seen(track: PoseTrack, part: slice, camera: Camera, centre: list[int]) -> Se
         size = np.fmax(np.linalg.norm(shoulders - hips, axis=-1), np.linalg.norm(uv[:, 11] - uv[:, 12], axis=-1))
     else:
         size = np.linalg.norm(np.diff(uv[:, _MIDDLE], axis=1), axis=-1).sum(axis=1)
+    uv, turned = (_run_on(track.time_ns, points, real) for points in (uv, turned))
     known = np.isfinite(size)
     typical = float(np.median(size[known])) if known.any() else 1.0
     return Seen(uv, turned, np.fmax(size, typical))  # foreshortened or lost: as usual
+
+
+def _run_on(time_ns, points: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """The points (t k n) with frames that are not real filled from those around; as they are where nothing is real."""
+    usable = real & np.isfinite(points).all(axis=(1, 2))
+    if usable.all() or not usable.any():
+        return points
+    flat = np.where(usable[:, None], points.reshape(len(points), -1), 0.0)
+    return bridge(time_ns, flat, usable).reshape(points.shape)
 
 
 def bone_lengths(tree: Tree, pairs: list[tuple[str, str]]) -> np.ndarray:
@@ -88,25 +112,25 @@ def bone_lengths(tree: Tree, pairs: list[tuple[str, str]]) -> np.ndarray:
 def hand_terms(
     tree: Tree,
     side: str,
-    found: Seen,
+    look: Seen,
     weight: np.ndarray,
     camera: PinholeCamera,
     config: FitConfig,
     share: float | None = None,
-):
+) -> list[Term]:
     """Terms of a hand's 21 points; `weight` (t) is 0 where it was not seen and 1 where it is trusted.
 
     `share` (None: the config's `hand_share`) is the part of the points that counts.
     """
     share = config.hand_share if share is None else share
     names = [f"{side}_hand_{name}" for name in skeletons.HAND_NAMES]
-    sigma = np.hypot(config.hand_px * found.size_px, config.least_px)
+    sigma = np.hypot(config.hand_px * look.size_px, config.least_px)
     factor = np.ones(21)
     factor[0], factor[1] = config.wrist_factor, config.thumb_base_factor
-    terms = [
+    terms: list[Term] = [
         PixelTerm(
             site=name,
-            uv_px=found.uv_px[:, k],
+            uv_px=look.uv_px[:, k],
             weight=share * weight / (factor[k] * sigma) ** 2,
             camera=camera,
             huber_px=config.robust * float(np.median(sigma)),
@@ -122,7 +146,7 @@ def hand_terms(
             VectorTerm(
                 from_site=pair[0],
                 to_site=pair[1],
-                target_m=geometry.normalize(found.p_turned[:, b] - found.p_turned[:, a]) * length,
+                target_m=geometry.normalize(look.p_turned[:, b] - look.p_turned[:, a]) * length,
                 weight=share * weight / wide**2,
                 huber_m=config.robust * wide,
                 loss="cauchy",
@@ -131,17 +155,28 @@ def hand_terms(
     return terms
 
 
-def body_terms(tree: Tree, found: Seen, weight: np.ndarray, legs: bool, camera: PinholeCamera, config: FitConfig):
-    """Terms of the body's points; `weight` (t 33) is 0 where a point is not trusted, else about its visibility."""
-    sigma = np.hypot(config.body_px * found.size_px, config.least_px)
+def body_terms(
+    tree: Tree,
+    look: Seen,
+    weight: np.ndarray,
+    alone: dict[str, np.ndarray],
+    legs: bool,
+    camera: PinholeCamera,
+    config: FitConfig,
+) -> list[Term]:
+    """Terms of the body's points; `weight` (t 33) is 0 where a point is not trusted, else about its visibility.
+
+    `alone` (t) by side is true where no hand tells where the arm is: there its directions count in full.
+    """
+    sigma = np.hypot(config.body_px * look.size_px, config.least_px)
     share = np.full(33, config.body_share)
     share[list(_HEAD_POINTS)] *= 3.0 / 11.0  # eleven points of one head count as three
     share[list(_HAND_POINTS)] *= 0.25
     used = [k for k in range(33) if legs or k < 25]
-    terms = [
+    terms: list[Term] = [
         PixelTerm(
             site=_BODY.names[k],
-            uv_px=found.uv_px[:, k],
+            uv_px=look.uv_px[:, k],
             weight=share[k] * weight[:, k] / (_DOUBT[k] * sigma) ** 2,
             camera=camera,
             huber_px=config.robust * _DOUBT[k] * float(np.median(sigma)),
@@ -153,13 +188,15 @@ def body_terms(tree: Tree, found: Seen, weight: np.ndarray, legs: bool, camera: 
     turn = np.radians(config.body_turn_deg)
     for (a, b), length in zip(pairs, bone_lengths(tree, pairs), strict=True):
         i, j = _BODY.index(a), _BODY.index(b)
-        wide = turn * length
+        wide, counts = turn * length, config.body_share
+        if b.endswith(("_elbow", "_wrist")):
+            counts = np.where(alone[b.split("_")[0]], 1.0, counts)
         terms.append(
             VectorTerm(
                 from_site=a,
                 to_site=b,
-                target_m=geometry.normalize(found.p_turned[:, j] - found.p_turned[:, i]) * length,
-                weight=config.body_share * np.minimum(weight[:, i], weight[:, j]) / wide**2,
+                target_m=geometry.normalize(look.p_turned[:, j] - look.p_turned[:, i]) * length,
+                weight=counts * np.minimum(weight[:, i], weight[:, j]) / wide**2,
                 huber_m=config.robust * wide,
                 loss="cauchy",
             )

@@ -39,8 +39,8 @@ def fit_human(
     fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config) for s in skeletons.SIDES}
     alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
     if view == "ego" and any(hand.seen.any() for hand in hands.values()):
-        points = human_points(fit_ego(tracks, hands, fitted, camera, config))
-        return None, {s: _moved(hands[s], points[:, part], hands[s].seen) for s, part in skeletons.HAND_SLICES.items()}
+        held = fit_ego(tracks, hands, fitted, camera, config)
+        return None, {s: _moved(hands[s], hand_points(held[s], s), hands[s].seen) for s in skeletons.SIDES}
     if body is None:
         return None, alone
     human = fit_body(tracks, body, hands, fitted, camera, config)

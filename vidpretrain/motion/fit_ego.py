@@ -1,10 +1,12 @@
 """Hands in the wearer's own view on the wearer's arms: a wrist is no farther than an arm reaches.
 
-The head camera sits about at the eyes and looks down by the assumed pitch, the trunk hangs about upright below it; both are
-known to centimetres and degrees only, and no point of the body network counts, because it invents bodies in this view.
+The head camera sits about at the eyes and looks down by the assumed pitch, the trunk hangs about upright below it; both
+are known to centimetres and degrees only. No point of the body network counts: it invents bodies in this view.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -13,15 +15,14 @@ from vidpretrain.human import human_tree, rest
 from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import clean
 from vidpretrain.motion.config import MotionConfig
-from vidpretrain.motion.evidence import hand_terms, pinhole, seen
-from vidpretrain.motion.fit_body import FittedBody, take_fingers
+from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pinhole, seen
+from vidpretrain.motion.fit_body import is_arm, take_fingers
 from vidpretrain.motion.fit_hand import FittedHand
-from vidpretrain.motion.hands import Hand, found
+from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import OrientationTerm, PointTerm, Problem, Start, solve_clip
 from vidpretrain.types import Camera, PoseTrack
 
-_ARM = ("clavicle", "shoulder", "elbow", "forearm", "wrist")
 _NOD_DEG = 30.0  # of a head that looks at its hands
 
 
@@ -31,11 +32,11 @@ def fit_ego(
     fitted: dict[str, FittedHand],
     camera: Camera,
     config: MotionConfig,
-) -> FittedBody:
-    """The wearer in every frame; the world is the moving camera's frame, in which the head stands still."""
+) -> dict[str, FittedHand]:
+    """The hands where the wearer's arms hold them; the world is the moving camera's frame, in which the head rests."""
     fit, tree, lens = config.fit, human_tree(config.person_height_m), pinhole(camera)
     track = tracks["hand21_left"]
-    frames, every = len(track.time_ns), slice(0, len(track.time_ns))
+    frames = len(track.time_ns)
     q = np.tile(rest(tree), (frames, 1))
     for joint, angle in (("neck_pitch", 0.6 * _NOD_DEG), ("head_pitch", 0.4 * _NOD_DEG)):
         q[:, tree.joint(joint)] = np.radians(angle)
@@ -51,13 +52,13 @@ def fit_ego(
     ]
     for side in skeletons.SIDES:
         hand, track = hands[side], tracks[f"hand21_{side}"]
-        weight = (hand.seen & found(track, config) & ~hand.imputed).astype(float)
+        weight = hand_weight(hand, track, config)
         if weight.any():
             terms += hand_terms(
-                tree, side, seen(track, every, camera, list(range(21))), weight, lens, fit, fit.arm_share
+                tree, side, seen(track, weight == 1.0, camera, HAND_CENTRE), weight, lens, fit, fit.arm_share
             )
-            take_fingers(q, tree, fitted[side], every)
-    moving = np.array([name.split("_", 1)[1].startswith(_ARM) for name in tree.joint_names])
+            take_fingers(q, tree, fitted[side])
+    moving = np.array([is_arm(name) for name in tree.joint_names])
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
         frames=frames,
@@ -71,7 +72,14 @@ def fit_ego(
         tolerance=fit.tolerance,
     )
     solution = solve_clip(tree, problem, Start(joint_pos=q, T_world_base=np.tile(base, (frames, 1))))
-    return FittedBody(tree, solution.joint_pos, solution.T_world_base, False, solution.iterations)
+    palms = site_poses(tree, solution.joint_pos, solution.T_world_base, [f"{side}_palm" for side in skeletons.SIDES])
+    return {
+        side: dataclasses.replace(
+            fitted[side],
+            T_camera_palm=np.where(hands[side].seen[:, None], palms[:, k], np.nan),
+        )
+        for k, side in enumerate(skeletons.SIDES)
+    }
 
 
 def _upright(pitch_deg: float) -> np.ndarray:

@@ -12,8 +12,8 @@ from vidpretrain.human import hand_tree, rest
 from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import bones, clean
 from vidpretrain.motion.config import MotionConfig
-from vidpretrain.motion.evidence import hand_terms, pinhole, seen
-from vidpretrain.motion.hands import Hand, found
+from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pinhole, seen
+from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.tree import Tree
@@ -54,12 +54,12 @@ def hand_points(fitted: FittedHand, side: str) -> np.ndarray:
 
 def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: MotionConfig) -> Solution:
     fit = config.fit
-    weight = (found(track, config) & ~hand.imputed)[part].astype(float)
-    look = seen(track, part, camera, list(range(21)))
+    weight = hand_weight(hand, track, config)
+    look = seen(track, weight == 1.0, camera, HAND_CENTRE)
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
         frames=part.stop - part.start,
-        terms=tuple(hand_terms(tree, side, look, weight, pinhole(camera), fit)),
+        terms=tuple(hand_terms(tree, side, look.cut(part), weight[part], pinhole(camera), fit)),
         posture=posture(tree, fit),
         acceleration_weight=acceleration(tree, fit),
         free_base=True,

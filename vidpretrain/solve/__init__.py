@@ -17,6 +17,7 @@ from vidpretrain.solve.problem import (
     Problem,
     Solution,
     Start,
+    Term,
     VectorTerm,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "with_parameters",
     "Problem",
     "Start",
+    "Term",
     "Solution",
     "solve_clip",
 ]

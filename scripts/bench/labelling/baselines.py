@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelling.errors import Labels
 from vidpretrain import skeletons
 from vidpretrain.motion import bones
-
-from labelling.errors import Labels
 
 _HAND_OF_HEIGHT = bones.HAND_OF_HEIGHT
 _BODY_POINTS = list(range(11, 17)) + [23, 24]

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from labelling.clips import kept_tracks
 from vidpretrain import skeletons
 from vidpretrain.pose import PoseConfig, extract
 from vidpretrain.types import Clip, PoseTrack, Reject
 from vidpretrain.video import VideoConfig, probe, split
-
-from labelling.clips import kept_tracks
 
 
 def real_clips(videos: Path, out: Path, names: tuple[str, ...] = ()) -> list[tuple[Clip, tuple[PoseTrack, ...]]]:

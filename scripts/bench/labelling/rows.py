@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain.motion import MotionConfig, build_motion
-from vidpretrain.types import Reject
-
 from labelling.baselines import hand_pnp, wrist_and_depth
 from labelling.clips import Sample
 from labelling.errors import NAMES, Errors, Labels, compare, of_motions
+from vidpretrain.motion import MotionConfig, build_motion
+from vidpretrain.types import Reject
 
 Clip = dict[str, Errors]
 VIEWS = {"front": "third person", "head": "egocentric"}
