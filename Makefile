@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format robots interop constraints clean
+.PHONY: help setup demo test lint format robots robots-table interop constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,9 @@ format: setup ## let ruff put the files in order
 
 robots: setup ## install the packages with further robots and hands inside (0.8 GB)
 	@scripts/robots.sh
+
+robots-table: setup ## every robot on every motion: docs/robots.md, made from where it was stopped
+	@$(BIN)/python scripts/bench/robots.py
 
 interop: setup ## open a written data set in lerobot, in an environment of its own
 	@scripts/interop.sh

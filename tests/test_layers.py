@@ -14,7 +14,7 @@ PACKAGE = "vidpretrain"
 
 # Rooms of one layer are ordered among themselves by ORDER_WITHIN; those that are not may not import each other.
 LAYERS: dict[str, float] = {
-    **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config"), 0),
+    **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
     **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "motion_files", "actions"), 2),
     **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
@@ -48,6 +48,7 @@ HEAVY = {
     "av",
     "decord",
     "cv2",
+    "rerun",
 }
 # Anny's body is a torch module; it is made once, inside a function, in a worker process, and kept as arrays.
 TORCH_INSIDE_FUNCTIONS = {"vidpretrain.sim.body"}

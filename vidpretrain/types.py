@@ -57,6 +57,7 @@ class Reason(enum.StrEnum):
     NO_USABLE_SEGMENT = "no_usable_segment"
     NOT_CONVERGED = "not_converged"
     POOR_TRACKING = "poor_tracking"
+    NOT_FEASIBLE = "not_feasible"
     FAILED = "failed"
 
 

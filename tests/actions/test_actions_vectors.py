@@ -160,3 +160,27 @@ def test_real_episodes_lie_in_limits_with_wrists_in_front(shared_robot):
         assert (place[:, 0] > 0.05).all()  # in front of the pelvis
         assert (np.median(place[:, 1]) * sign) > 0.05  # on its own side
         assert (np.abs(place[:, 2]) < 0.6).all()
+
+
+def test_a_whole_body_has_waist_head_legs_and_the_base(robot):
+    """Every joint with a motor comes back from the vector, and the base's pose from its nine numbers."""
+    rng = np.random.default_rng(3)
+    lower, upper = robot.tree.bounds()
+    positions = robot.tree.with_mimic(rng.uniform(lower, upper, (12, len(lower))))
+    base = geometry.pose(geometry.quat_exp(rng.normal(0, 0.4, (12, 3))), rng.normal(0, 1, (12, 3)))
+    spec = spec_for(robot, ActionConfig(horizon=4), "human", whole_body=True)
+    names = [group.name for group in spec.groups]
+    assert names[-4:] == ["waist", "left_leg", "right_leg", "base"]
+    made = trajectory(motion_of(robot, positions, T_world_base=base, whole_body=True), robot, spec)
+    moved = [j for name in names for j in robot.joints(name)]
+    assert len(moved) > 40
+    np.testing.assert_allclose(joint_pos(made.state, robot, spec)[:, moved], positions[:, moved], atol=1e-5)
+    nine = made.state[:, spec.slices()["base"]]
+    back = geometry.pose_from_pose9(nine)
+    np.testing.assert_allclose(back[:, 4:], base[:, 4:], atol=1e-6)
+    assert geometry.angle_between(back[:, :4], base[:, :4]).max() < 1e-3
+    one_side = np.tile([True, False], (12, 1))
+    half = trajectory(motion_of(robot, positions, T_world_base=base, valid=one_side), robot, spec)
+    assert half.valid[:, spec.slices()["waist"]].all()
+    assert half.valid[:, spec.slices()["left_leg"]].all()
+    assert not half.valid[:, spec.slices()["right_leg"]].any()

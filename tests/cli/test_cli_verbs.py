@@ -89,6 +89,18 @@ def test_doctor_and_robots_work_where_no_configuration_can_be_made(stub, monkeyp
     assert call("probe") == 1
 
 
+def test_options_of_retarget_reach_its_function_and_only_those_that_were_given(monkeypatch, stub):
+    seen = []
+    monkeypatch.setattr(app, "function_of", lambda verb: lambda config, inputs, **o: seen.append((inputs, o)) or {})
+    assert call("retarget", "a.mp4", "--robot", "a,my.yaml", "--view", "--out", "there", "--format", "csv") == 0
+    assert call("retarget", "--view", "a.npz", "b.npz") == 0
+    assert call("retarget", "a.npz") == 0
+    assert seen[0] == (("a.mp4",), {"robot": "a,my.yaml", "view": True, "out": "there", "format": "csv"})
+    assert seen[1] == (("a.npz", "b.npz"), {"view": True})
+    assert seen[2] == (("a.npz",), {})
+    assert call("probe", "--view") == 2
+
+
 def test_json_is_alone_on_stdout(stub, capfd):
     assert call("probe", "--json") == 0
     captured = capfd.readouterr()

@@ -241,6 +241,20 @@ def test_several_cameras(tmp_path, spec, episode_maker):
     assert int(second) - int(first) > 15
 
 
+def test_rows_without_pictures(tmp_path, spec, episode_maker):
+    """LeRobot's own data sets without video say video_path: null."""
+    episode, _ = episode_maker(6)
+    with DatasetWriter(tmp_path / "set", spec, 30.0, camera_keys=()) as writer:
+        writer.add_episode(episode, ())
+    dataset = open_dataset(tmp_path / "set")
+    assert check_dataset(tmp_path / "set", decode=True)["problems"] == []
+    assert (dataset.camera_keys, dataset.info["video_path"]) == ((), None)
+    assert not (tmp_path / "set" / "videos").exists()
+    np.testing.assert_array_equal(dataset.columns(0)["observation.state"], episode.trajectory.state)
+    with pytest.raises(DatasetError, match="has no video"):
+        dataset.frames(0)
+
+
 def test_nothing_is_at_the_root_before_finish_nor_after_a_crash(tmp_path, spec, episode_maker):
     root = tmp_path / "set"
     writer = DatasetWriter(root, spec, 30.0, (48, 64))

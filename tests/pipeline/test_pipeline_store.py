@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from vidpretrain.errors import DiskFull
+from vidpretrain.feasibility import Flaw, Verdict, assess
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.store import Store, room_digest
-from vidpretrain.types import Camera, Clip, PoseTrack, Reason, Reject
+from vidpretrain.robot import load_robot
+from vidpretrain.types import Camera, Clip, PoseTrack, Reason, Reject, RobotMotion
 
 
 def track(n=4):
@@ -78,3 +80,38 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(DiskFull, match="no space left"):
         serialize.save(tmp_path / "v.npz", track())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_feasibility_comes_back_with_its_verdict_and_findings(tmp_path):
+    robot = load_robot("g1_inspire")
+    frames = 4
+    q = np.repeat(np.array(robot.home)[None], frames, axis=0)
+    q[2:, robot.joints("left_arm")[3]] += 2.0  # at 60 rad/s
+    motion = RobotMotion(
+        clip_id="c",
+        robot_name=robot.name,
+        robot_digest=robot.digest,
+        joint_names=robot.tree.joint_names,
+        error_names=(),
+        time_ns=np.arange(frames, dtype=np.int64) * 33_333_333,
+        rate_hz=30.0,
+        T_world_base=np.tile([1.0, 0, 0, 0, 0, 0, robot.base_height_m], (frames, 1)),
+        joint_pos=q,
+        error_m=np.zeros((frames, 0)),
+        converged=np.ones(frames, dtype=bool),
+        feasible=np.ones(frames, dtype=bool),
+        valid=np.ones((frames, 2), dtype=bool),
+        imputed=np.zeros((frames, 2), dtype=bool),
+        confidence=np.ones((frames, 2)),
+        whole_body=False,
+        T_base_camera=np.tile([1.0, 0, 0, 0, 0, 0, 0], (frames, 1)),
+    )
+    found = assess(motion, robot)
+    assert found.verdict is Verdict.INFEASIBLE
+    serialize.save(tmp_path / "f.npz", found)
+    again = serialize.load(tmp_path / "f.npz")
+    assert again.verdict is Verdict.INFEASIBLE
+    assert again.findings == found.findings
+    assert Flaw.SPEED in again.reasons
+    assert again.summary() == found.summary()
+    np.testing.assert_array_equal(again.balance_m, found.balance_m)

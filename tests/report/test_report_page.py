@@ -201,3 +201,27 @@ def test_numbers(value, text):
 def test_missing_numbers_are_a_dash():
     assert number(None) == number(float("nan")) == "\N{EN DASH}"
     assert estimate(Estimate(value=1.0)) == ""
+
+
+def test_verdicts_flaws_and_faults_of_the_input_are_shown(data, tmp_path):
+    good, bad = data.clips
+    good = dataclasses.replace(
+        good,
+        verdict="doubtful",
+        flaws=("balance: 40.0% of frames beyond 0 m", "foot_slide: <b>"),
+        faults=("mirrored: left hand in 4 of 30 frames dropped",),
+    )
+    bad = dataclasses.replace(bad, faults=("upside_down: world in 9 of 9 frames refused",))
+    page = write_report(dataclasses.replace(data, clips=(good, bad)), tmp_path / "r.html").read_text()
+    assert page.count('<span class="verdict doubtful">doubtful</span>') == 2  # under the movie and in the table
+    assert "1 doubtful" in page
+    assert "balance: 40.0% of frames beyond 0 m" in page
+    assert "foot_slide: &lt;b&gt;" in page
+    assert "mirrored: left hand in 4 of 30 frames dropped" in page
+    assert "upside_down: world in 9 of 9 frames refused" in page
+
+
+def test_clips_that_nobody_judged_have_no_verdict(data, tmp_path):
+    page = write_report(data, tmp_path / "r.html").read_text()
+    assert 'class="verdict' not in page
+    assert "What the robot can do of it" not in page

@@ -151,7 +151,7 @@ def test_knees_are_found_and_kept_bent_the_right_way(name):
 @pytest.mark.parametrize("name", ["g1_inspire", "h1"])
 def test_no_start_finds_a_motion_that_is_much_better(name, make, monkeypatch):
     """Thirty frames of a squat from any of them on: fifteen random postures to begin with do not beat our start."""
-    from vidpretrain.retarget import fit
+    from vidpretrain.retarget import solving
 
     caught = {}
 
@@ -160,7 +160,7 @@ def test_no_start_finds_a_motion_that_is_much_better(name, make, monkeypatch):
         caught["cost"] = (solution := solve_clip(tree, problem, start)).cost
         return solution
 
-    monkeypatch.setattr(fit, "solve_clip", catch)
+    monkeypatch.setattr(solving, "solve_clip", catch)
     robot, rng = load_robot(name), np.random.default_rng(3)
     g1 = load_robot("g1_inspire")
     truth, base = make["squat"](g1, 60)
@@ -172,7 +172,8 @@ def test_no_start_finds_a_motion_that_is_much_better(name, make, monkeypatch):
             if isinstance(getattr(whole, field.name), np.ndarray)
         }
         camera = dataclasses.replace(whole.camera, T_world_camera=whole.camera.T_world_camera[first : first + 30])
-        assert isinstance(retarget(dataclasses.replace(whole, **part, camera=camera), robot), RobotMotion)
+        config = RetargetConfig(self_collision=False)
+        assert isinstance(retarget(dataclasses.replace(whole, **part, camera=camera), robot, config), RobotMotion)
         problem, start = caught["problem"], caught["start"]
         lower, upper = (np.clip(bound, -np.pi, np.pi) for bound in robot.tree.bounds())
         for _ in range(15):

@@ -16,6 +16,7 @@ from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownNam
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Robot, find_assets, load_robot, mj_spec, robot_names
 from vidpretrain.robot import load as loading
+from vidpretrain.robot.qpos import qpos_columns
 from vidpretrain.solve import OrientationTerm, PointTerm, Problem, Start, solve_clip
 
 HANDS = tuple(n for n in robot_names() if n.endswith(("_left", "_right")))
@@ -301,6 +302,26 @@ def test_a_users_own_robot(tmp_path):
     changed = load_robot(own(tmp_path, home={"lift": 0.5}))
     assert changed.digest != r.digest
     assert changed.tree.digest == r.tree.digest
+
+
+def test_a_users_robot_with_a_ball(tmp_path):
+    groups = {"left_arm": ["lift.x", "lift.y", "lift.z", "bend"]}
+    path = own(tmp_path, groups=groups, home={"lift.y": 0.3})
+    model = (tmp_path / "mine.xml").read_text()
+    text = model.replace('axis="0 1 0" range="-1 1"', 'type="ball" range="0 1" actuatorfrcrange="-7 7"')
+    (tmp_path / "mine.xml").write_text(text)
+    r = load_robot(path)
+    assert r.tree.kind == ("ball", "ball", "ball", "hinge")
+    np.testing.assert_array_equal(r.tree.upper, [1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(r.max_torque, [7.0, 7.0, 7.0, np.inf])
+    np.testing.assert_array_equal(r.home, [0.0, 0.3, 0.0, 0.0])
+    np.testing.assert_allclose(
+        poses(r)["left_wrist"][4:], [-0.4 * np.sin(0.3), 0.2, 0.3 - 0.4 * np.cos(0.3)], atol=1e-12
+    )
+    model, home = mj_spec(r).compile(), np.empty(mj_spec(r).compile().nq)
+    columns = qpos_columns(model, r.tree.joint_names)
+    columns.put(home, r.home)
+    np.testing.assert_allclose(columns.take(home), r.home, atol=1e-12)
 
 
 def test_digest_changes_with_the_model(tmp_path):

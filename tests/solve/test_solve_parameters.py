@@ -174,9 +174,10 @@ def moving_base(frames):
     return geometry.pose(geometry.quat_exp(turn), 0.2 * np.stack([np.sin(t), t, 0.5 * t], axis=-1))
 
 
-def limb() -> Tree:
-    """A trunk with a shoulder, an elbow, a wrist and a finger, and a site at both ends of every bone."""
-    axis = [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]]
+def limb(ball: bool = False) -> Tree:
+    """A trunk with a shoulder (or a ball), an elbow, a wrist and a finger, and a site at both ends of every bone."""
+    shoulder = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] if ball else [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    axis = [*shoulder, [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]]
     T = np.tile(geometry.IDENTITY_POSE, (8, 1))
     T[[0, 3, 4, 6, 7], 4:] = [[0, 0.18, 0.45], [0.28, 0, 0], [0.25, 0, 0], [0.09, 0.02, 0], [0.04, 0, 0]]
     sites = {
@@ -188,7 +189,7 @@ def limb() -> Tree:
     T_site[:, 4:] = [p for _, p in sites.values()]
     return Tree(
         joint_names=("yaw", "pitch", "roll", "elbow", "wrist roll", "wrist yaw", "knuckle", "joint"),
-        kind=("hinge",) * 8,
+        kind=(("ball" if ball else "hinge"),) * 3 + ("hinge",) * 5,
         parent=np.arange(8) - 1,
         T_parent_zero=T,
         axis=np.array(axis, dtype=float),
@@ -213,9 +214,9 @@ TRUTH = {"upper arm": 1.2, "forearm": 0.85, "finger": 1.1, "palm": np.array([0.0
 CAMERAS = (camera([2.0, 0.5, 0.5]), camera([0.3, 2.0, 1.0], roll=0.5))
 
 
-def limb_problem(frames, cameras, noise_px, seed=0, parameters=BONES, truth=TRUTH, **more):
+def limb_problem(frames, cameras, noise_px, seed=0, parameters=BONES, truth=TRUTH, ball=False, **more):
     """(tree, its true body, true motion, true base, problem) of a limb seen by cameras."""
-    tree = limb()
+    tree = limb(ball)
     body, q, base = with_parameters(tree, parameters, truth), motion(tree, frames, 3), moving_base(frames)
     focal = {"focal": "focal"} if "focal" in truth else {}
     terms = pixel_terms(body, q, base, cameras, tree.site_names, noise_px=noise_px, seed=seed, **focal)
@@ -237,10 +238,17 @@ def off(solution, truth=TRUTH) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("cameras", "noise_px", "most", "most_m"), [(2, 0, 1e-4, 1e-4), (1, 0, 2e-3, 1e-3), (2, 1.0, 0.01, 0.004)]
+    ("cameras", "noise_px", "ball", "most", "most_m"),
+    [
+        (2, 0, False, 1e-4, 1e-4),
+        (1, 0, False, 2e-3, 1e-3),
+        (2, 1.0, False, 0.01, 0.004),
+        (2, 0, True, 1e-4, 1e-4),
+        (2, 1.0, True, 0.01, 0.004),
+    ],
 )
-def test_recovers_bones_offset_and_motion(cameras, noise_px, most, most_m):
-    tree, body, q, base, asked = limb_problem(60, CAMERAS[:cameras], noise_px)
+def test_recovers_bones_offset_and_motion(cameras, noise_px, ball, most, most_m):
+    tree, body, q, base, asked = limb_problem(60, CAMERAS[:cameras], noise_px, ball=ball)
     solution = solve_clip(tree, asked, Start(joint_pos=np.zeros(8), T_world_base=base[0]))
     assert max(off(solution).values()) < most
     assert np.median(wrong_m(tree, body, q, base, asked, solution)) < most_m
@@ -250,8 +258,17 @@ def test_recovers_bones_offset_and_motion(cameras, noise_px, most, most_m):
     assert fixed.cost > 10 * solution.cost
 
 
+def test_one_camera_needs_a_start_on_the_right_side_of_depth():
+    """A finger that points away looks like one that points at the camera: from zero the ball ends in such a minimum."""
+    tree, body, q, base, asked = limb_problem(60, CAMERAS[:1], 0.0, ball=True)
+    near = tree.shortest(q + 0.05 * np.random.default_rng(0).normal(size=q.shape))
+    solution = solve_clip(tree, asked, Start(joint_pos=near, T_world_base=base))
+    assert max(off(solution).values()) < 2e-3
+    assert np.median(wrong_m(tree, body, q, base, asked, solution)) < 1e-3
+
+
 def test_the_order_of_magnitude_of_the_start_does_not_matter():
-    tree, body, q, base, asked = limb_problem(40, CAMERAS, 1.0)
+    tree, _, q, base, asked = limb_problem(40, CAMERAS, 1.0)
     ends = [
         solve_clip(tree, asked, start)
         for start in (Start(joint_pos=q, T_world_base=base), Start(joint_pos=np.full(8, 0.3), T_world_base=base[20]))
@@ -273,7 +290,7 @@ def test_recovers_scale_and_focal_length_where_a_known_length_pins_them():
         from_site="left hip", to_site="right hip", distance_m=np.full(80, 0.25), weight=np.full(80, 1 / 0.001**2)
     )
     near = (camera([1.2, -0.2, 0.5]),)
-    tree, body, q, base, asked = limb_problem(80, near, 0.3, parameters=parameters, truth=truth, terms=(ruler,))
+    tree, _, q, base, asked = limb_problem(80, near, 0.3, parameters=parameters, truth=truth, terms=(ruler,))
     solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
     assert solution.parameters["scale"] == pytest.approx(1.25, abs=0.01)
     assert solution.parameters["focal"] == pytest.approx(600.0, abs=6.0)
@@ -284,7 +301,7 @@ def test_factors_multiply_where_bones_are_shared():
     everywhere = limb()
     scale = LengthParameter(name="scale", joints=everywhere.joint_names, sites=everywhere.site_names, sigma=0.3)
     truth = {**TRUTH, "scale": 1.1}
-    tree, body, q, base, asked = limb_problem(40, CAMERAS, 0.0, parameters=(*BONES, scale), truth=truth)
+    tree, _, q, base, asked = limb_problem(40, CAMERAS, 0.0, parameters=(*BONES, scale), truth=truth)
     solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
     assert max(off(solution, truth).values()) < 1e-3
 

@@ -148,3 +148,20 @@ def test_a_normalizer_of_other_columns_is_refused():
     fitted = Normalizer.fit(tuple("abcdefghijkl"), state, action)
     with pytest.raises(ValueError, match="other columns"):
         Paired(spec=SPEC, normalizer=fitted)
+
+
+def test_the_base_moves_in_its_own_frame_like_a_wrist():
+    """Wherever the robot stands and looks, the same step is the same chunk, and comes back."""
+    names = tuple(f"b{i}" for i in range(9))
+    base = Group(name="base", names=names, quantity="base", representation="relative", unit="pose9")
+    spec = ActionSpec(embodiment="test", groups=(base,), rate_hz=30.0, horizon=4)
+    rng = np.random.default_rng(4)
+    T_start_then = geometry.pose(geometry.quat_exp(rng.normal(size=(4, 3))), rng.normal(size=(4, 3)))
+    chunks = []
+    for _ in range(2):
+        T_world_start = geometry.pose(geometry.quat_exp(rng.normal(size=3)), rng.normal(size=3))
+        state, action = geometry.pose9(T_world_start), geometry.pose9(geometry.compose(T_world_start, T_start_then))
+        chunks.append(relative_chunk(state, action, spec))
+        np.testing.assert_allclose(absolute_chunk(state, chunks[-1], spec), action, atol=1e-12)
+    np.testing.assert_allclose(chunks[0], chunks[1], atol=1e-12)
+    np.testing.assert_allclose(chunks[0], geometry.pose9(T_start_then), atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -91,6 +92,44 @@ def test_good_and_bad_files_are_all_accounted_for_and_nothing_is_done_twice(conf
 
     again = data.pack(config, (str(config.out),))  # by the run's folder, with the configuration kept there
     assert again["recomputed"] == 0
+
+
+@pytest.mark.slow
+def test_a_robot_motion_is_judged_and_refused_where_more_is_asked_for(config):
+    done = data.pack(config, ())
+    assert (
+        sum(done["verdicts"].values())
+        == done["stages"]["feasibility"]["made"] + done["stages"]["feasibility"]["reused"]
+    )
+    dataset = open_dataset(config.out / "dataset")
+    (line,) = dataset.feasibility
+    assert line["verdict"] == next(iter(done["verdicts"]))
+    assert line["rows"] == dataset.episodes[0].length
+    assert "feasibility.measures" not in dataset.features
+    assert data.check(config, ())["ok"]
+
+    # no robot does this with motors of 1/1000 of the torque: the verdict is asked for anew, motions are not
+    weak = dataclasses.replace(config.feasibility, max_torque_share=1e-3)
+    asked = dataclasses.replace(config.dataset, min_verdict="doubtful", feasibility_columns=True)
+    strict = dataclasses.replace(config, feasibility=weak, dataset=asked)
+    refused = data.pack(strict, ())
+    assert refused["stages"]["robot"]["made"] == 0
+    assert refused["stages"]["feasibility"]["made"] == 1
+    assert refused["verdicts"] == {"infeasible": 1}
+    assert refused["in"] == refused["accepted"] + refused["rejected"] == 6
+    assert refused["reasons"]["not_feasible"] == 1
+    row = next(row for row in refused["sources"] if row["source"] == "good.mkv")
+    assert "torque" in row["detail"]
+    assert "dataset.min_verdict" in row["detail"]
+
+    kept = dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, feasibility_columns=True))
+    assert data.pack(kept, ())["ok"]
+    dataset = open_dataset(kept.out / "dataset")
+    names = dataset.features["feasibility.measures"]["names"]
+    columns = dataset.columns(0)
+    assert columns["feasibility.measures"].shape == (dataset.episodes[0].length, len(names))
+    assert set(dataset.own["spec"]["groups"][0]["names"]).isdisjoint(names)
+    assert data.check(kept, ())["problems"] == []
 
 
 def test_a_path_that_does_not_exist_and_a_folder_without_videos(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
 from vidpretrain import geometry
-from vidpretrain.actions.spec import robot_groups
+from vidpretrain.actions.spec import columns_of, robot_groups
 from vidpretrain.errors import InputError
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Column, Robot
@@ -33,7 +33,7 @@ def trajectory(motion: RobotMotion, robot: Robot, spec: ActionSpec) -> Trajector
         )
     if abs(motion.rate_hz - spec.rate_hz) > 1e-6 * spec.rate_hz:
         raise InputError("the motion has another rate", asked=f"{spec.rate_hz} Hz", found=f"{motion.rate_hz} Hz")
-    state = _vector(np.asarray(motion.joint_pos), robot, spec).astype(np.float32)
+    state = _vector(np.asarray(motion.joint_pos), robot, spec, np.asarray(motion.T_world_base)).astype(np.float32)
     ahead = np.minimum(np.arange(len(state)) + 1, len(state) - 1)
     arm, hand = np.asarray(motion.valid), np.asarray(motion.valid)
     if motion.hand_valid is not None:
@@ -63,7 +63,7 @@ def joint_pos(
     out = np.broadcast_to(robot.home, (*vector.shape[:-1], len(robot.home))).copy()
     slices = spec.slices()
     for group in robot_groups(spec):
-        joints, scale, offset = _map(robot, robot.group_columns(group.name))
+        joints, scale, offset = _map(robot, columns_of(robot, group.name))
         out[..., joints] = (vector[..., slices[group.name]] - offset) / scale
     if clip:
         out = np.clip(out, *robot.tree.bounds())
@@ -98,13 +98,18 @@ def with_wrists(vector: Float[np.ndarray, "*b n"], robot: Robot, spec: ActionSpe
     return out.astype(np.float32)
 
 
-def _vector(positions: Float64[np.ndarray, "t j"], robot: Robot, spec: ActionSpec) -> Float64[np.ndarray, "t d"]:
+def _vector(
+    positions: Float64[np.ndarray, "t j"], robot: Robot, spec: ActionSpec, T_world_base: Float64[np.ndarray, "t 7"]
+) -> Float64[np.ndarray, "t d"]:
     out, slices = np.zeros((len(positions), spec.width)), spec.slices()
     for group in robot_groups(spec):
-        joints, scale, offset = _map(robot, robot.group_columns(group.name))
+        joints, scale, offset = _map(robot, columns_of(robot, group.name))
         out[:, slices[group.name]] = positions[:, joints] * scale + offset
     for name, nine in _wrists(positions, robot, spec).items():
         out[:, slices[name]] = nine
+    for group in spec.groups:
+        if group.quantity == "base":
+            out[:, slices[group.name]] = geometry.pose9(T_world_base)
     return out
 
 
@@ -123,10 +128,11 @@ def _map(robot: Robot, columns: tuple[Column, ...]) -> tuple[np.ndarray, np.ndar
 
 
 def _columns(spec: ActionSpec, arm: np.ndarray, hand: np.ndarray | None = None) -> Bool[np.ndarray, "t d"]:
-    """Per-side flags (t 2) spread over the columns of each side's groups."""
+    """Per-side flags (t 2) spread over the columns of each side's groups; the trunk's have the better side's."""
     parts = []
     for group in spec.groups:
-        side = SIDES.index("left" if group.name.startswith("left") else "right")
         source = hand if group.quantity == "hand" and hand is not None else arm
-        parts.append(np.repeat(source[:, side : side + 1], group.width, axis=1))
+        side = next((k for k, name in enumerate(SIDES) if group.name.startswith(name)), None)
+        flags = source.max(axis=1) if side is None else source[:, side]
+        parts.append(np.repeat(flags[:, None], group.width, axis=1))
     return np.concatenate(parts, axis=1)

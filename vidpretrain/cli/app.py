@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 the input is bad (or something unexpected happened), 2 the
 import errno
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -59,52 +59,87 @@ def _help(verb: Verb) -> str:
     return f"{verb.help}{takes}"
 
 
-def _command(name: str, verb: Verb) -> Callable[..., None]:
-    metavar = "CONFIG.yaml|KEY=VALUE" + ("" if verb.inputs == "nothing" else "|PATH")
-    if verb.takes_out:
-        return _command_with_out(name)
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-    def command(
-        words: Annotated[
-            list[str] | None,
-            typer.Argument(metavar=metavar, show_default=False, help="Configuration, overrides and inputs, any order."),
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")] = False,
-        debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    ) -> None:
+
+def _command(name: str, verb: Verb) -> Callable[..., None]:
+    if verb.options == "robots":
+        return _robots_command(name)
+    metavar = "CONFIG.yaml|KEY=VALUE" + ("" if verb.inputs == "nothing" else "|PATH")
+    words_of = Annotated[
+        list[str] | None,
+        typer.Argument(metavar=metavar, show_default=False, help="Configuration, overrides and inputs, any order."),
+    ]
+    if verb.options == "retarget":
+        return _retarget_command(name, words_of)
+
+    def command(words: Any = None, as_json: _Json = False, debug: _Debug = False) -> None:
         raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug))
 
+    command.__annotations__ = {"words": words_of, "as_json": _Json, "debug": _Debug, "return": None}
     return command
 
 
-def _command_with_out(name: str) -> Callable[..., None]:
+def _retarget_command(name: str, words_of: Any) -> Callable[..., None]:
+    robot_of = Annotated[str | None, typer.Option("--robot", metavar="A,B,C", help="Robots: names or YAML files.")]
+    out_of = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where results go (else the run's).")]
+    view_of = Annotated[bool, typer.Option("--view", help="A film side by side, and an .rrd for rerun.")]
+    format_of = Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="npz, gmr, csv or lerobot (else the first three).")
+    ]
+
+    def command(
+        words: Any = None,
+        robot: Any = None,
+        out: Any = None,
+        view: Any = False,
+        format: Any = None,
+        as_json: _Json = False,
+        debug: _Debug = False,
+    ) -> None:
+        given = {"robot": robot, "out": out, "view": view or None, "format": format}
+        options = {key: value for key, value in given.items() if value is not None}
+        raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug, options=options))
+
+    types = {"words": words_of, "robot": robot_of, "out": out_of, "view": view_of, "format": format_of}
+    command.__annotations__ = {**types, "as_json": _Json, "debug": _Debug, "return": None}
+    return command
+
+
+def _robots_command(name: str) -> Callable[..., None]:
     def command(
         words: Annotated[
             list[str] | None,
             typer.Argument(metavar="NAME|FILE|add MODEL", show_default=False, help="What to show, or what to add."),
         ] = None,
         out: Annotated[str | None, typer.Option("--out", metavar="FILE.yaml", help="Where to write.")] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")] = False,
-        debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+        as_json: _Json = False,
+        debug: _Debug = False,
     ) -> None:
         given = [word.removeprefix("out=") for word in words or [] if word.startswith("out=")]
         rest = [word for word in words or [] if not word.startswith("out=")]
         target = out if out is not None else given[-1] if given else None
-        raise typer.Exit(run_verb(name, rest, as_json=as_json, debug=debug, out=target))
+        options = {} if target is None else {"out": target}
+        raise typer.Exit(run_verb(name, rest, as_json=as_json, debug=debug, options=options))
 
     return command
 
 
 def run_verb(
-    name: str, words: Sequence[str], *, as_json: bool = False, debug: bool = False, out: str | None = None
+    name: str,
+    words: Sequence[str],
+    *,
+    as_json: bool = False,
+    debug: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """The exit code of one verb, after its result or its error has been written."""
     with Output(as_json=as_json, debug=debug) as output:
         try:
             arguments = split(words, yaml_is_input=VERBS[name].yaml_is_input)
             config = _config(arguments, VERBS[name])
-            options = {} if out is None else {"out": out}
-            result = function_of(name)(config, arguments.inputs, **options)
+            result = function_of(name)(config, arguments.inputs, **(options or {}))
             output.result(result)
             return 0 if result.get("ok", True) else 1
         except VidpretrainError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 CONFIG_CLASS = "vidpretrain.workflow.config:RunConfig"
 
@@ -19,8 +19,8 @@ class Verb:
     """One command: `function` is "module:name", `inputs` says what its paths are.
 
     A verb that does not need a configuration gets None when the user gives none, so that it works on a machine where
-    other rooms do not. One that takes `out` has the option --out FILE (or the word out=FILE) and is called with it as
-    a keyword.
+    other rooms do not. `options` names the options of its own (see `cli.app`); its function gets those that were given
+    as keywords.
     """
 
     function: str
@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    takes_out: bool = False
+    options: Literal["", "robots", "retarget"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -50,8 +50,9 @@ VERBS: dict[str, Verb] = {
     ),
     "retarget": Verb(
         function="vidpretrain.workflow:retarget",
-        help="Turn human motion into joint motion of a robot.",
-        inputs="a run folder, or .bvh, .npz and .pkl files of motion",
+        help="Turn human motion into joint motion of one robot or several; --view shows them side by side.",
+        inputs="a run folder, videos, or .bvh, .npz and .pkl files of motion",
+        options="retarget",
     ),
     "pack": Verb(
         function="vidpretrain.workflow:pack",
@@ -104,7 +105,7 @@ VERBS: dict[str, Verb] = {
         inputs="a robot's name or YAML file, or add and a model file (MJCF or URDF)",
         yaml_is_input=True,
         needs_config=False,
-        takes_out=True,
+        options="robots",
     ),
 }
 

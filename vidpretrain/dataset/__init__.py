@@ -11,6 +11,7 @@ from vidpretrain.dataset.cache import ChunkIndex, TrainingCache
 from vidpretrain.dataset.cache_build import build_cache
 from vidpretrain.dataset.check import check_dataset
 from vidpretrain.dataset.config import DatasetConfig
+from vidpretrain.dataset.feasibility import EpisodeFeasibility, episode_feasibility, is_at_least, too_bad
 from vidpretrain.dataset.fit import fit_camera, fit_image
 from vidpretrain.dataset.reader import Dataset, EpisodeInfo, open_dataset
 from vidpretrain.dataset.writer import DatasetWriter
@@ -22,6 +23,10 @@ __all__ = [
     "Dataset",
     "EpisodeInfo",
     "check_dataset",
+    "EpisodeFeasibility",
+    "episode_feasibility",
+    "is_at_least",
+    "too_bad",
     "build_cache",
     "TrainingCache",
     "ChunkIndex",

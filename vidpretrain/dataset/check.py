@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidpretrain.dataset import layout, stats
+from vidpretrain.dataset.feasibility import MEASURES, problems_of_file, problems_of_rows, verdict_counts
 from vidpretrain.dataset.files import read_json
 from vidpretrain.dataset.frames import packet_places
 from vidpretrain.dataset.reader import Dataset, EpisodeInfo, open_dataset
@@ -22,7 +23,8 @@ def check_dataset(root: Path | str, decode: bool = False) -> dict[str, Any]:
 
     Checked: counts of info.json; row counts and running numbers of every episode; times k / rate; finite values; mask
     shapes; one video frame per row at its time and a key frame at each episode's start; statistics against the rows;
-    provenance of every row (v3.0 written by this toolkit). With `decode` every picture is decoded as well.
+    the feasibility of every episode where it was assessed; provenance of every row (v3.0 written by this toolkit). With
+    `decode` every picture is decoded as well.
     `notes` tell what is not wrong but good to know (statistics that only approximate, no provenance recorded).
 
     Raises:
@@ -32,6 +34,8 @@ def check_dataset(root: Path | str, decode: bool = False) -> dict[str, Any]:
     problems: list[str] = []
     notes: list[str] = []
     _check_counts(dataset, problems)
+    lengths = [episode.length for episode in dataset.episodes]
+    problems += problems_of_file(dataset.root, lengths, bool(dataset.own.get("assessed")))
     rows = _check_episodes(dataset, problems, notes)
     _check_videos(dataset, problems, notes, decode)
     _check_stats(dataset, rows, problems, notes)
@@ -49,11 +53,20 @@ def check_dataset(root: Path | str, decode: bool = False) -> dict[str, Any]:
         "cameras": list(dataset.camera_keys),
         "licenses": dict(licenses),
         "rejects": len(dataset.own.get("rejects", [])),
+        "verdicts": _verdicts(dataset),
         "decoded": decode,
         "problems": problems,
         "notes": notes,
         "ok": not problems,
     }
+
+
+def _verdicts(dataset: Dataset) -> dict[str, int]:
+    """Episodes by feasibility verdict; empty where the file is missing or broken, which is a problem of its own."""
+    try:
+        return verdict_counts(dataset.root)
+    except DatasetError:
+        return {}
 
 
 def _check_counts(dataset: Dataset, problems: list[str]) -> None:
@@ -111,6 +124,7 @@ def _row_problems(dataset: Dataset, episode: EpisodeInfo, columns: dict[str, np.
     for key in (layout.STATE, layout.ACTION, *layout.MASKS):
         if key in columns and columns[key].shape != (count, dataset.spec.width):
             out.append(f"{key} has shape {columns[key].shape}, expected ({count}, {dataset.spec.width})")
+    out += problems_of_rows(dataset.features.get(MEASURES, {}).get("names") or (), columns)
     out += _provenance_problems(dataset, episode, columns)
     return out
 

@@ -14,6 +14,9 @@ class DatasetConfig:
 
     `max_video_s` keeps shared videos short: LeRobot's reader compares float32 times within 1e-4 s, which stops
     working near 1,000 s into a file.
+
+    Only motions whose feasibility verdict is `min_verdict` or better become episodes ("infeasible": all of them).
+    `feasibility_columns` adds every measure of every row to the data set's columns; the verdicts are always there.
     """
 
     rate_hz: float = 30.0
@@ -28,6 +31,8 @@ class DatasetConfig:
     cache_image_size_px: int = 96
     cache_fit: FitMode = "pad"
     imputed_weight: float = 0.5
+    min_verdict: Literal["infeasible", "doubtful", "feasible"] = "infeasible"
+    feasibility_columns: bool = False
 
     def __post_init__(self) -> None:
         for name in ("image_height_px", "image_width_px"):

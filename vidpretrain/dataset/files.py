@@ -55,12 +55,17 @@ def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(_existing(path)).free
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON aside, flush and rename."""
+def write_json(path: Path, data: Any, *, allow_nan: bool = False) -> None:
+    """Write JSON aside, flush and rename.
+
+    Raises:
+        DiskFull: no space left; what was there before stays.
+        ValueError: a number is not finite, which JSON cannot say; `allow_nan` writes NaN for Python to read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
     with disk_guard(path), open(aside, "w", encoding="utf-8") as file:
-        json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
+        json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=allow_nan)
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)

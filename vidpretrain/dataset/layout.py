@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidpretrain.dataset.feasibility import MEASURED, MEASURES
 from vidpretrain.types import ActionSpec
 
 if TYPE_CHECKING:
@@ -33,9 +34,17 @@ def _feature(dtype: str, names: list[str] | None = None) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [1 if names is None else len(names)], "names": names}
 
 
-def features(spec: ActionSpec, rate_hz: float, height_px: int, width_px: int, camera_keys: tuple[str, ...]) -> dict:
+def features(
+    spec: ActionSpec,
+    rate_hz: float,
+    height_px: int,
+    width_px: int,
+    camera_keys: tuple[str, ...],
+    measures: tuple[str, ...] = (),
+) -> dict:
     """The `features` of info.json. The masks have one entry per column of the state, in its order.
 
+    With `measures` there are the columns of `dataset.feasibility`, one entry each.
     None of our own columns starts with "observation" or "action", which LeRobot would feed to a policy.
     """
     names = list(spec.names)
@@ -66,6 +75,7 @@ def features(spec: ActionSpec, rate_hz: float, height_px: int, width_px: int, ca
         "source.time_ns": _feature("int64"),
         "source.license": _feature("string"),
         "code_version": _feature("string"),
+        **({MEASURES: _feature("float32", [*measures]), MEASURED: _feature("bool", [*measures])} if measures else {}),
         "timestamp": _feature("float32"),
         "frame_index": _feature("int64"),
         "episode_index": _feature("int64"),

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vidpretrain.dataset import layout
+from vidpretrain.dataset.feasibility import read_summaries
 from vidpretrain.dataset.files import folder_digest, read_json
 from vidpretrain.dataset.frames import read_frames
 from vidpretrain.dataset.known import spec_from_names
@@ -75,6 +76,15 @@ class Dataset:
             str(p.relative_to(self.root)) for p in sorted((self.root / "meta").rglob("*")) if p.suffix != ".parquet"
         )
         return folder_digest(self.root, texts)
+
+    @property
+    def feasibility(self) -> tuple[dict[str, Any], ...]:
+        """What the robot can do of every episode (`Feasibility.summary()`), in their order; empty when not assessed.
+
+        Raises:
+            DatasetError: the file is broken.
+        """
+        return read_summaries(self.root)
 
     def columns(self, episode: int) -> dict[str, np.ndarray]:
         """All columns of an episode by name, t rows each; new arrays.

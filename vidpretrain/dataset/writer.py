@@ -16,6 +16,7 @@ from vidpretrain import __version__
 from vidpretrain import config as configuration
 from vidpretrain.dataset import layout, stats
 from vidpretrain.dataset.config import DatasetConfig
+from vidpretrain.dataset.feasibility import MEASURED, MEASURES, EpisodeFeasibility, write_summaries
 from vidpretrain.dataset.files import disk_guard, move_into_place, write_json
 from vidpretrain.dataset.fit import fit_camera, fit_image
 from vidpretrain.dataset.rows import episode_columns
@@ -45,13 +46,16 @@ class DatasetWriter:
         camera_keys: tuple[str, ...] = ("observation.images.head",),
         config: DatasetConfig | None = None,
         overwrite: bool = False,
+        measures: tuple[str, ...] = (),
     ) -> None:
         """Start a data set.
 
         Args:
             rate_hz: frames per second; the configuration's when None.
             image_size: (height, width) in pixels of the stored pictures, both even; the configuration's when None.
+            camera_keys: names of the video columns, none where rows have no pictures (`frames` is empty then).
             overwrite: replace a data set that is at `root` already, when this one is finished.
+            measures: names of the feasibility measures that get columns; none when empty.
 
         Raises:
             DatasetError: something is at `root`, and `overwrite` is off.
@@ -69,7 +73,8 @@ class DatasetWriter:
             raise DatasetError(
                 "there is a folder already", asked=self.root, next_command=f"rm -r {self.root}, or another name"
             )
-        self.features = layout.features(spec, self.rate_hz, self.height_px, self.width_px, self.camera_keys)
+        self.features = layout.features(spec, self.rate_hz, self.height_px, self.width_px, self.camera_keys, measures)
+        self._measures = measures
         self._aside = self.root.with_name(f".{self.root.name}.tmp")
         shutil.rmtree(self._aside, ignore_errors=True)
         with disk_guard(self.root):
@@ -82,6 +87,7 @@ class DatasetWriter:
         self._tasks: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = []
         self._own: list[dict[str, Any]] = []
+        self._feasibility: list[dict[str, Any]] = []
         self._rejects: list[dict[str, str]] = []
         self._image_counts = {key: np.zeros((3, 256), dtype=np.int64) for key in self.camera_keys}
         self._rows = 0
@@ -105,7 +111,11 @@ class DatasetWriter:
         return len(self._episodes)
 
     def add_episode(
-        self, episode: Episode, frames: Frames, cameras: Mapping[str, Camera] | None = None
+        self,
+        episode: Episode,
+        frames: Frames,
+        cameras: Mapping[str, Camera] | None = None,
+        feasibility: EpisodeFeasibility | None = None,
     ) -> dict[str, Any]:
         """Write an episode; return its record in the list of episodes.
 
@@ -113,14 +123,35 @@ class DatasetWriter:
             frames: one uint8 (h, w, 3) RGB picture per row, of any size (scaled by `config.image_fit`); with several
                 cameras a mapping from camera key to such pictures.
             cameras: intrinsics of the given pictures by camera key; `episode.camera` for the first key when None.
+            feasibility: what the robot can do of it; for all episodes of a data set or for none.
 
         Raises:
-            DatasetError: another layout, rate or number of frames, or NaN where the episode says valid.
+            DatasetError: another layout, rate, measures or number of frames, or NaN where the episode says valid.
             DiskFull: no space left; the whole writing is undone.
         """
         self._require_open()
-        columns = episode_columns(episode, self.spec, self.rate_hz)
-        return self._add(episode, columns, frames, cameras or {self.camera_keys[0]: episode.camera})
+        columns = episode_columns(episode, self.spec, self.rate_hz) | self._measured(episode, feasibility)
+        record = self._add(episode, columns, frames, cameras or dict.fromkeys(self.camera_keys[:1], episode.camera))
+        if feasibility is not None:
+            self._feasibility.append(feasibility.summary)
+        return record
+
+    def _measured(self, episode: Episode, found: EpisodeFeasibility | None) -> dict[str, np.ndarray]:
+        """The columns of the feasibility measures; nothing where they are not asked for."""
+        name, length = episode.clip.clip_id, len(episode.trajectory.state)
+        if (found is not None) != (len(self._feasibility) > 0) and self._episodes:
+            raise DatasetError(f"{name}: all episodes of a data set are assessed or none is", asked=self.root)
+        if found is None:
+            if self._measures:
+                raise DatasetError(f"{name}: the data set has feasibility columns, the episode was not assessed")
+            return {}
+        if len(found.measures) != length:
+            raise DatasetError(f"{name}: measures and rows do not match", asked=length, found=len(found.measures))
+        if not self._measures:
+            return {}
+        if found.names != self._measures:
+            raise DatasetError(f"{name}: other measures", asked=", ".join(found.names), valid=", ".join(self._measures))
+        return {MEASURES: found.measures, MEASURED: found.measured}
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -170,7 +201,7 @@ class DatasetWriter:
         return record
 
     def _write_frames(self, episode: Episode, frames: Frames, length: int):
-        by_key: dict[str, Iterable[np.ndarray]] = {self.camera_keys[0]: frames}  # type: ignore[dict-item]
+        by_key: dict[str, Iterable[np.ndarray]] = dict.fromkeys(self.camera_keys[:1], frames)  # type: ignore[arg-type]
         if isinstance(frames, Mapping):
             by_key = {str(key): pictures for key, pictures in frames.items()}
         if set(by_key) != set(self.camera_keys):
@@ -266,6 +297,8 @@ class DatasetWriter:
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(self._episodes), path, compression="snappy")
         write_json(self._aside / layout.STATS, stats.plain_stats(self._whole_stats()))
+        if self._feasibility:
+            write_summaries(self._aside, self._feasibility)
         write_json(
             self._aside / layout.OWN_META,
             {
@@ -273,6 +306,7 @@ class DatasetWriter:
                 "code_version": __version__,
                 "spec": configuration.plain(self.spec),
                 "config": configuration.plain(self.config),
+                "assessed": bool(self._feasibility),
                 "episodes": self._own,
                 "rejects": self._rejects,
             },
@@ -302,7 +336,7 @@ class DatasetWriter:
             "fps": layout.whole(self.rate_hz),
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": layout.DATA_PATH,
-            "video_path": layout.VIDEO_PATH,
+            "video_path": layout.VIDEO_PATH if self.camera_keys else None,
             "features": self.features,
         }
 

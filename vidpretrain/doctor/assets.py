@@ -46,6 +46,13 @@ def check_people() -> Iterator[Row]:
     )
 
 
+def check_recordings() -> Iterator[Row]:
+    """The package that writes recordings of `retarget --view`."""
+    yield missing_package("rerun (recordings of --view)", "rerun", status="warn") or Row(
+        check="rerun (recordings of --view)", status="ok", found=_version("rerun-sdk")
+    )
+
+
 def _version(package: str) -> str:
     import importlib.metadata
 

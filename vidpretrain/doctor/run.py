@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from vidpretrain.doctor.assets import check_models, check_people, check_robots
+from vidpretrain.doctor.assets import check_models, check_people, check_recordings, check_robots
 from vidpretrain.doctor.graphics import check_graphics
 from vidpretrain.doctor.machine import check_accelerator, check_disk, check_memory, check_versions
 from vidpretrain.doctor.media import check_media
@@ -18,6 +18,7 @@ CHECKS: dict[str, Callable[[], Iterable[Row]]] = {
     "rendering": check_graphics,
     "models": check_models,
     "people": check_people,
+    "recordings": check_recordings,
     "robots": check_robots,
     "accelerator": check_accelerator,
     "memory": check_memory,

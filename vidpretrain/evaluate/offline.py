@@ -10,11 +10,11 @@ import numpy as np
 
 from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
+from vidpretrain.dataset.files import write_json
 from vidpretrain.errors import DatasetError
 from vidpretrain.evaluate import baselines
 from vidpretrain.evaluate.config import EvaluateConfig
 from vidpretrain.training import chunk_error
-from vidpretrain.training.checkpoint import write_json
 from vidpretrain.training.chunk_error import ErrorSum
 from vidpretrain.training.policy import Policy
 from vidpretrain.training.rows import Rows, open_rows
@@ -167,7 +167,7 @@ def _report(
         "config": configs.plain(config),
     }
     if out is not None:
-        write_json(Path(out) / "evaluation.json", result)
+        write_json(Path(out) / "evaluation.json", result, allow_nan=True)
     return result
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from vidpretrain import geometry
 from vidpretrain.robot import Robot, mj_spec
+from vidpretrain.robot.qpos import QposColumns, qpos_columns
 from vidpretrain.skeletons import SIDES
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ class Sole:
 class Body:
     """A compiled model, and where the tree's columns are in its qpos and qvel.
 
-    `base_qpos` and `base_dof` are the free joint's first indices. `apart` is true for pairs of bodies whose contact
-    counts, `one_hand` for pairs below the same wrist.
+    `columns` are the tree's columns in MuJoCo's numbers. `base_qpos` and `base_dof` are the free joint's first indices.
+    `apart` is true for pairs of bodies whose contact counts, `one_hand` for pairs below the same wrist.
     """
 
     model: mujoco.MjModel
     data: mujoco.MjData
-    qpos: Int64[np.ndarray, " j"]
-    dof: Int64[np.ndarray, " j"]
+    columns: QposColumns
     base_qpos: int
     base_dof: int
     apart: Bool[np.ndarray, "b b"]
@@ -51,7 +51,7 @@ class Body:
     ) -> Float64[np.ndarray, "t q"]:
         """MuJoCo's qpos of every frame."""
         out = np.tile(self.model.qpos0, (len(joint_pos), 1))
-        out[:, self.qpos] = joint_pos
+        self.columns.put(out, joint_pos)
         out[:, self.base_qpos : self.base_qpos + 3] = T_world_base[:, 4:]
         out[:, self.base_qpos + 3 : self.base_qpos + 7] = geometry.normalize(T_world_base[:, :4])
         return out
@@ -95,12 +95,10 @@ def build(
     model.dof_damping[:] = 0.0  # in many models it stands for the gains of servos (Apollo: 200 N m s/rad)
     data = mujoco.MjData(model)
     free = int(np.flatnonzero(model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))[0])
-    joints = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) for name in joint_names]
     body = Body(
         model=model,
         data=data,
-        qpos=model.jnt_qposadr[joints].astype(np.int64),
-        dof=model.jnt_dofadr[joints].astype(np.int64),
+        columns=qpos_columns(model, joint_names),
         base_qpos=int(model.jnt_qposadr[free]),
         base_dof=int(model.jnt_dofadr[free]),
         apart=np.ones((model.nbody, model.nbody), dtype=bool),

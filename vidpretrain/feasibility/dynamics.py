@@ -30,7 +30,10 @@ _EDGES = np.array([[1.0, 0, 1], [-1, 0, 1], [0, 1, 1], [0, -1, 1]])
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamics:
-    """Torque per tree column and frame, and the part of the base's wrench that the ground cannot give (1: weight)."""
+    """Torque per tree column and frame, and the part of the base's wrench that the ground cannot give (1: weight).
+
+    A ball's torques are about the axes of the body that it turns.
+    """
 
     torque_Nm: Float64[np.ndarray, "t j"]
     unsupported_share: Float64[np.ndarray, " t"]
@@ -77,7 +80,7 @@ def inverse_dynamics(
                 unsupported[t] = _lean_on(body, force[t], ground, t, weight, friction)
     finally:
         model.opt.disableflags = flags
-    return Dynamics(torque_Nm=force[:, body.dof], unsupported_share=unsupported)
+    return Dynamics(torque_Nm=force[:, body.columns.dof], unsupported_share=unsupported)
 
 
 def _lean_on(body: Body, force: np.ndarray, ground: Ground, t: int, weight: float, friction: float) -> float:

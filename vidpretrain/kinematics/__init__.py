@@ -54,8 +54,9 @@ def point_jacobian(
 ) -> Float64[np.ndarray, "t 3 n"]:
     """d p_world_site / d joint_pos, one column per joint of the tree (n = j).
 
-    A mimic joint's column is zero: its motion is in its source's column. `with_base` puts six columns before them:
-    turning the base about the world's axes through the base's origin, then moving it along them (n = 6 + j).
+    A mimic joint's column is zero: its motion is in its source's column. A ball's three columns are by small turns
+    about the axes of its zero frame (R <- exp(dw) R), not by its rotation vector. `with_base` puts six columns before
+    them: turning the base about the world's axes through the base's origin, then moving it along them (n = 6 + j).
 
     Raises:
         UnknownName: no site of that name.

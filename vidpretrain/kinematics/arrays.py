@@ -10,10 +10,14 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.tree import Tree
 
+SLIDE, HINGE, BALL, BALL_REST = 0, 1, 2, 3
+
 
 class TreeArrays(NamedTuple):
     """parent (j), hinge (j), R_zero (j 3 3), p_zero (j 3), axis (j 3); sites likewise; the joints that move a site.
 
+    `hinge` is SLIDE or one of the kinds that turn: HINGE, BALL (a ball's first entry), BALL_REST (its other two).
+    What hangs on a ball has its last entry as parent here, and each entry's path has all three.
     `path[path_start[i + 1] : path_start[i + 2]]` are the joints between the base and joint i, i included, root
     first; joint -1, the base, has none. `source` (j) and `ratio` (j) say which independent joint moves each joint,
     and how much.
@@ -56,19 +60,29 @@ class _Keyed:
 def _cached(digest: str, keyed: _Keyed) -> TreeArrays:
     tree = keyed.tree
     count = len(tree.joint_names)
+    kind, carrier = np.array([HINGE if k == "hinge" else SLIDE for k in tree.kind], dtype=np.int64), np.arange(count)
+    for j in tree.balls:
+        kind[j : j + 3] = BALL, BALL_REST, BALL_REST
+        carrier[j : j + 3] = j + 2
+    parent, site_joint = np.array(tree.parent, dtype=np.int64), np.array(tree.site_joint, dtype=np.int64)
+    outside = (parent >= 0) & (kind != BALL_REST)
+    parent[outside] = carrier[parent[outside]]
+    site_joint[site_joint >= 0] = carrier[site_joint[site_joint >= 0]]
     paths: list[list[int]] = []
     for j in range(count):
-        above = [] if tree.parent[j] < 0 else paths[tree.parent[j]]
+        above = [] if parent[j] < 0 else paths[parent[j]]
         paths.append([*above, j])
+    for j in tree.balls:
+        paths[j] = paths[j + 1] = paths[j + 2]
     lengths = np.array([0, *(len(path) for path in paths)], dtype=np.int64)
     independent = tree.mimic_source < 0
     return TreeArrays(
-        parent=np.array(tree.parent, dtype=np.int64),
-        hinge=np.array([kind == "hinge" for kind in tree.kind], dtype=np.bool_),
+        parent=parent,
+        hinge=kind,
         R_zero=_matrices(tree.T_parent_zero),
         p_zero=np.array(tree.T_parent_zero[:, 4:], dtype=float).reshape(-1, 3),
         axis=np.ascontiguousarray(geometry.normalize(np.array(tree.axis, dtype=float).reshape(-1, 3))),
-        site_joint=np.array(tree.site_joint, dtype=np.int64),
+        site_joint=site_joint,
         R_site=_matrices(tree.T_joint_site),
         p_site=np.array(tree.T_joint_site[:, 4:], dtype=float).reshape(-1, 3),
         path_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),

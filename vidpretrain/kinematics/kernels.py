@@ -1,13 +1,18 @@
 """Compiled forward kinematics and Jacobian columns (numba, cached on disk).
 
 Rotations are matrices in here. Source of the Jacobians: the velocity of a point carried by a hinge is axis x lever,
-by a slide the axis (Lynch and Park, Modern Robotics, section 5.1).
+by a slide the axis (Lynch and Park, Modern Robotics, section 5.1). A ball's entries are three hinges about the axes of
+its zero frame: their columns are derivatives by the small turn dw of R <- exp(dw) R, not by its rotation vector.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from vidpretrain.compiled import drop_stale_caches
+
+drop_stale_caches()  # every compiled room imports this module
 
 
 @njit(cache=True)
@@ -30,11 +35,36 @@ def multiply(A, B, out):
 
 
 @njit(cache=True)
+def exp_of(x, y, z):
+    """The rotation matrix of a rotation vector, row by row."""
+    angle2 = x * x + y * y + z * z
+    if angle2 < 1e-6:  # sin(a) / a and (1 - cos(a)) / a^2 to the last digit
+        s, k = 1.0 - angle2 / 6.0 * (1.0 - angle2 / 20.0), 0.5 - angle2 / 24.0
+    else:
+        angle = np.sqrt(angle2)
+        s, k = np.sin(angle) / angle, (1.0 - np.cos(angle)) / angle2
+    xx, yy, zz, xy, xz, yz = k * x * x, k * y * y, k * z * z, k * x * y, k * x * z, k * y * z
+    x, y, z = s * x, s * y, s * z
+    return 1.0 - yy - zz, xy - z, xz + y, xy + z, 1.0 - xx - zz, yz - x, xz - y, yz + x, 1.0 - xx - yy
+
+
+@njit(cache=True)
+def turn_by(x, y, z, o, R):
+    """Multiply R[o] by exp((x, y, z)) from the right."""
+    e00, e01, e02, e10, e11, e12, e20, e21, e22 = exp_of(x, y, z)
+    for r in range(3):
+        a, b, c = R[o, r, 0], R[o, r, 1], R[o, r, 2]
+        R[o, r, 0] = a * e00 + b * e10 + c * e20
+        R[o, r, 1] = a * e01 + b * e11 + c * e21
+        R[o, r, 2] = a * e02 + b * e12 + c * e22
+
+
+@njit(cache=True)
 def forward(order, parent, hinge, R_zero, p_zero, axis, q, R, p, a):
     """Write rotation R[1 + j], origin p[1 + j] and axis a[j] of the joints in `order`, in the world.
 
     Row 0 of R (1 + j 3 3) and p (1 + j 3) is the base's pose, given. `order` has every parent before its children.
-    Whole matrices are not passed on: slices cost more than the arithmetic.
+    Whole matrices are not passed on: slices cost more than the arithmetic. A ball's axes are those of its zero frame.
     """
     for s in range(len(order)):
         j = order[s]
@@ -45,6 +75,12 @@ def forward(order, parent, hinge, R_zero, p_zero, axis, q, R, p, a):
             p[o, r] = p[i, r] + x * p_zero[j, 0] + y * p_zero[j, 1] + z * p_zero[j, 2]
             for c in range(3):
                 R[o, r, c] = x * R_zero[j, 0, c] + y * R_zero[j, 1, c] + z * R_zero[j, 2, c]
+        if hinge[j] >= 2:
+            if hinge[j] == 2:  # it turns here; its other two entries are copies
+                for r in range(3):
+                    a[j, r], a[j + 1, r], a[j + 2, r] = R[o, r, 0], R[o, r, 1], R[o, r, 2]
+                turn_by(q[j], q[j + 1], q[j + 2], o, R)
+            continue
         u, v, w = axis[j, 0], axis[j, 1], axis[j, 2]
         for r in range(3):
             a[j, r] = R[o, r, 0] * u + R[o, r, 1] * v + R[o, r, 2] * w

@@ -137,10 +137,11 @@ def body_places(motion: RobotMotion, robot: Robot) -> tuple[list[str], np.ndarra
     import mujoco
 
     from vidpretrain.robot.extract import light_model
+    from vidpretrain.robot.qpos import qpos_columns
 
     model = light_model(mj_spec(robot))
     data = mujoco.MjData(model)
-    at = np.array([int(model.joint(name).qposadr[0]) for name in motion.joint_names])
+    at = qpos_columns(model, motion.joint_names)
     base = next(
         b for b in range(1, model.nbody) if model.body_jntnum[b] and int(model.jnt_type[model.body_jntadr[b]]) == 0
     )
@@ -148,7 +149,7 @@ def body_places(motion: RobotMotion, robot: Robot) -> tuple[list[str], np.ndarra
     out = np.empty((len(motion.joint_pos), model.nbody - base, 3))
     for t, q in enumerate(motion.joint_pos):
         data.qpos[root : root + 7] = [0, 0, 0, 1, 0, 0, 0]
-        data.qpos[at] = q
+        at.put(data.qpos, q)
         mujoco.mj_kinematics(model, data)
         out[t] = data.xpos[base:]
     return [model.body(b).name for b in range(base, model.nbody)], out

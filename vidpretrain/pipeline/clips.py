@@ -1,4 +1,4 @@
-"""From a source file to robot motions: probe and split, then pose, motion and retargeting clip by clip.
+"""From a source file to robot motions: probe and split, then pose, motion, retargeting and feasibility clip by clip.
 
 Every stage looks into the store first. `probe_source` and `process_clip` run in worker processes; what they return is
 small and names the stored results by path.
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vidpretrain import motion, pose, retarget, video
+from vidpretrain import feasibility, motion, pose, retarget, video
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pipeline.store import Store
 from vidpretrain.robot import load_robot
@@ -26,6 +26,7 @@ _VIDEO_ROOMS = ("video",)
 _POSE_ROOMS = ("video", "pose")
 _MOTION_ROOMS = ("motion",)
 _ROBOT_ROOMS = ("tree", "kinematics", "robot", "collision", "solve", "retarget")
+_FEASIBILITY_ROOMS = ("feasibility",)  # the others are in the key of the robot's motion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,19 @@ class ClipTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A stretch of a clip with usable motion, and the robot's motion or why there is none."""
+    """A stretch of a clip with usable motion, and the robot's motion and its feasibility, or why there is none.
+
+    `faults` is what was wrong with the person's motion, in words.
+    """
 
     segment_id: str
     index: int
     motion_path: Path
     robot_path: Path | None
     reject: Reject | None
+    feasibility_path: Path | None = None
+    verdict: feasibility.Verdict | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +164,18 @@ def _segment(work: _Work, task: ClipTask, motion_key: str, index: int, human: An
     robot = load_robot(task.config.robot)
     key = work.store.key("robot", motion_key, index, robot.digest, task.config.retarget, rooms=_ROBOT_ROOMS)
     moved = work.stage("robot", key, lambda: retarget.retarget(human, robot, task.config.retarget))
-    rejected = isinstance(moved, Reject)
+    faults = tuple(str(fault) for fault in moved.faults)
+    same = {"segment_id": human.clip_id, "index": index, "motion_path": path, "faults": faults}
+    if isinstance(moved, Reject):
+        return Segment(**same, robot_path=None, reject=moved)
+    judged_key = work.store.key("feasibility", key, task.config.feasibility, rooms=_FEASIBILITY_ROOMS)
+    judged = work.stage("feasibility", judged_key, lambda: feasibility.assess(moved, robot, task.config.feasibility))
     return Segment(
-        segment_id=human.clip_id,
-        index=index,
-        motion_path=path,
-        robot_path=None if rejected else work.store.path("robot", key),
-        reject=moved if rejected else None,
+        **same,
+        robot_path=work.store.path("robot", key),
+        reject=None,
+        feasibility_path=work.store.path("feasibility", judged_key),
+        verdict=judged.verdict,
     )
 
 

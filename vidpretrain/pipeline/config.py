@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
@@ -14,7 +15,7 @@ from vidpretrain.video.config import VideoConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """The settings of every stage up to robot motion, the robot, and how many processes share the work.
+    """The settings of every stage up to robot motion and its feasibility, the robot, and how many processes share it.
 
     `workers` 0 is one process per core.
     """
@@ -23,6 +24,7 @@ class DataConfig:
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
+    feasibility: FeasibilityConfig = field(default_factory=FeasibilityConfig)
     robot: str = "g1_inspire"
     workers: int = 0
 

@@ -21,6 +21,7 @@ _ORDER = {
             *(Reason.NOT_A_VIDEO, Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE),
             *(Reason.FAILED, Reason.TOO_SHORT, Reason.NO_PERSON, Reason.HANDS_TOO_RARE),
             *(Reason.NO_USABLE_SEGMENT, Reason.NOT_CONVERGED, Reason.POOR_TRACKING),
+            Reason.NOT_FEASIBLE,
         ]
     )
 }

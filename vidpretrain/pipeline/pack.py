@@ -14,7 +14,14 @@ import numpy as np
 from vidpretrain import timebase, video
 from vidpretrain.actions import ActionConfig, spec_for, trajectory
 from vidpretrain.config import digest, plain
-from vidpretrain.dataset import DatasetConfig, DatasetWriter
+from vidpretrain.dataset import (
+    DatasetConfig,
+    DatasetWriter,
+    EpisodeFeasibility,
+    episode_feasibility,
+    is_at_least,
+    too_bad,
+)
 from vidpretrain.dataset.files import write_json
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.clips import ClipOutcome, Segment, SourceOutcome
@@ -55,12 +62,17 @@ def pack(
 ) -> Packed:
     """Write every robot motion as an episode of the data set at `out`; nothing is written when it is there already.
 
+    Motions whose verdict is worse than `config.min_verdict` are rejected (NOT_FEASIBLE).
+
     Raises:
         DiskFull: no space left; no data set appears.
     """
     items = _items(sources, clips)
     key = digest(
-        [(item.segment.segment_id, item.segment.robot_path and item.segment.robot_path.name) for item in items],
+        [
+            (s.segment_id, s.robot_path and s.robot_path.name, s.feasibility_path and s.feasibility_path.name)
+            for s in (item.segment for item in items)
+        ],
         [plain(item.source) for item in items],
         *(actions, config, code_version()),
     )
@@ -73,14 +85,22 @@ def pack(
     rejects: dict[str, Reject] = {}
     rows = 0
     if any(item.segment.robot_path for item in items):
-        writer = DatasetWriter(out, spec, actions.rate_hz, robot_type=robot.name, config=config, overwrite=True)
+        writer = DatasetWriter(
+            *(out, spec, actions.rate_hz),
+            robot_type=robot.name,
+            config=config,
+            overwrite=True,
+            measures=_measures(items) if config.feasibility_columns else (),
+        )
         with writer:
             for done, item in enumerate(items):
-                episode = _episode(item, robot, spec)
-                if isinstance(episode, Reject):
-                    rejects[item.segment.segment_id] = episode
+                made = _refused(item, config) or _episode(item, robot, spec)
+                if isinstance(made, Reject):
+                    rejects[item.segment.segment_id] = made
+                    writer.add_reject(item.segment.segment_id, made)
                 else:
-                    record = writer.add_episode(episode, _pictures(item.info, episode))
+                    episode, found = made
+                    record = writer.add_episode(episode, _pictures(item.info, episode), feasibility=found)
                     episodes[item.segment.segment_id] = record["episode_index"]
                     rows += record["length"]
                 if progress:
@@ -106,7 +126,21 @@ def _items(sources: Sequence[SourceOutcome], clips: Sequence[ClipOutcome]) -> li
     return items
 
 
-def _episode(item: _Item, robot: Any, spec: Any) -> Episode | Reject:
+def _measures(items: list[_Item]) -> tuple[str, ...]:
+    """The names of all measures: the same for every motion."""
+    first = next(item.segment.feasibility_path for item in items if item.segment.feasibility_path is not None)
+    return tuple(serialize.load(first).frame_columns())
+
+
+def _refused(item: _Item, config: DatasetConfig) -> Reject | None:
+    if item.segment.feasibility_path is None or item.segment.verdict is None:
+        return None
+    if is_at_least(item.segment.verdict, config.min_verdict):
+        return None
+    return too_bad(serialize.load(item.segment.feasibility_path), config)
+
+
+def _episode(item: _Item, robot: Any, spec: Any) -> tuple[Episode, EpisodeFeasibility | None] | Reject:
     assert item.segment.robot_path is not None
     moved: RobotMotion = serialize.load(item.segment.robot_path)
     human: HumanMotion = serialize.load(item.segment.motion_path)[item.segment.index]
@@ -117,7 +151,10 @@ def _episode(item: _Item, robot: Any, spec: Any) -> Episode | Reject:
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     keep = slice(int(usable[0]), int(usable[-1]) + 1)
     index = timebase.nearest_index(item.info.time_ns, moved.time_ns[keep])
-    return Episode(
+    found = None
+    if item.segment.feasibility_path is not None:
+        found = episode_feasibility(serialize.load(item.segment.feasibility_path), keep)
+    episode = Episode(
         trajectory=_cut(rows, keep),
         clip=item.outcome.clip,
         source=item.source,
@@ -127,6 +164,7 @@ def _episode(item: _Item, robot: Any, spec: Any) -> Episode | Reject:
         source_frame=index,
         code_version=code_version(),
     )
+    return episode, found
 
 
 def _cut(rows: Trajectory, keep: slice) -> Trajectory:

@@ -20,7 +20,10 @@ from vidpretrain import types
 from vidpretrain.errors import DiskFull, InputError
 
 _HEADER = "header.json"
-_ELSEWHERE = {"VideoInfo": "vidpretrain.video:VideoInfo"}
+_ELSEWHERE = {
+    "VideoInfo": "vidpretrain.video:VideoInfo",
+    **{name: f"vidpretrain.feasibility:{name}" for name in ("Feasibility", "Finding", "Flaw", "Verdict")},
+}
 
 
 def _class(name: str) -> type:
@@ -28,7 +31,7 @@ def _class(name: str) -> type:
         module, _, attribute = _ELSEWHERE[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     kind = getattr(types, name, None)
-    if kind is None or not dataclasses.is_dataclass(kind):
+    if kind is None or not (dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum)):
         raise InputError("stored object of an unknown type", found=name)
     return kind  # type: ignore[return-value]
 
@@ -42,7 +45,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         fields = {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
         return {"$type": type(value).__name__, "fields": fields}
     if isinstance(value, enum.Enum):
-        return {"$reason": value.value}
+        return {"$enum": type(value).__name__, "value": value.value}
     if isinstance(value, tuple):
         return {"$tuple": [_encode(item, arrays) for item in value]}
     if isinstance(value, list):
@@ -65,8 +68,8 @@ def _decode(value: Any, arrays: Any) -> Any:
         return arrays[value["$array"]]
     if "$type" in value:
         return _class(value["$type"])(**{k: _decode(v, arrays) for k, v in value["fields"].items()})
-    if "$reason" in value:
-        return types.Reason(value["$reason"])
+    if "$enum" in value:
+        return _class(value["$enum"])(value["value"])
     if "$tuple" in value:
         return tuple(_decode(item, arrays) for item in value["$tuple"])
     if "$path" in value:

@@ -23,6 +23,7 @@ from vidpretrain.pipeline.ledger import Ledger, account
 from vidpretrain.pipeline.workers import map_items
 from vidpretrain.types import Reject, Source
 
+_STAGES = ("probe", "pose", "motion", "robot", "feasibility")
 Progress = Callable[[str, int, int], None]
 
 
@@ -44,6 +45,12 @@ class Extraction:
         """Decodable frames over all sources, rejected ones included."""
         return sum(s.info.frame_count for s in self.sources if s.info is not None)
 
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """Number of robot motions by feasibility verdict."""
+        found = Counter(str(s.verdict) for clip in self.clips for s in clip.segments if s.verdict is not None)
+        return dict(sorted(found.items()))
+
     def ledger(self, episodes: dict[str, str] | None = None, rejects: dict[str, Reject] | None = None) -> Ledger:
         """The account of these outcomes; see `account`."""
         ledger = account(self.sources, self.clips, self.lost, episodes, rejects)
@@ -54,7 +61,7 @@ class Extraction:
 def extract_all(
     sources: Sequence[Source], config: DataConfig, store: Path, until: Until = "robot", progress: Progress | None = None
 ) -> Extraction:
-    """Every source through probe, split, pose, motion and retargeting as far as `until`.
+    """Every source through probe, split, pose, motion, retargeting and feasibility as far as `until`.
 
     Raises:
         DiskFull: no space left; what was finished is kept.
@@ -107,9 +114,7 @@ def _sum(counts: Sequence[dict[str, tuple[int, int]]]) -> dict[str, tuple[int, i
         for name, (new, old) in stages.items():
             made[name] += new
             reused[name] += old
-    return {
-        name: (made[name], reused[name]) for name in ("probe", "pose", "motion", "robot") if made[name] + reused[name]
-    }
+    return {name: (made[name], reused[name]) for name in _STAGES if made[name] + reused[name]}
 
 
 def sources_of(config: DataConfig) -> tuple[Source, ...]:

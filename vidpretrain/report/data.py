@@ -31,7 +31,8 @@ class ClipRow:
 
     `quality` holds label quality by name, as numbers with the unit in the name ("hand seen, share", "wrist error,
     cm"); the same names in the same order for all clips make the columns. `movie` is an H.264 MP4 (`pair_videos`);
-    a JPEG of the same name beside it is its poster.
+    a JPEG of the same name beside it is its poster. `verdict` says whether the robot can do it (feasible, doubtful,
+    infeasible; "" where nobody asked), `flaws` what counts against it, `faults` what was wrong with the input.
     """
 
     clip_id: str
@@ -47,6 +48,9 @@ class ClipRow:
     stills: tuple[Picture, ...] = ()
     movie: Path | None = None
     movie_caption: str = ""
+    verdict: str = ""
+    flaws: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

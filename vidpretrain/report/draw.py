@@ -53,16 +53,17 @@ def _draw_skeleton(pen: Any, kind: Skeleton, points: Float[np.ndarray, "k 2"], s
     bones = [bone for bone in kind.bones if shown[bone[0]] and shown[bone[1]]]
     for extra, edge in ((_OVERSAMPLE, True), (0, False)):
         for a, b in bones:
-            color = _EDGE if edge else _color(kind, a, b)
+            color = _EDGE if edge else bone_colour(kind, a, b)
             pen.line([*points[a], *points[b]], fill=color, width=line + extra, joint="curve")
     radius = max(0.9 * line, 1.5 * _OVERSAMPLE)
     for k in np.flatnonzero(shown).tolist():
         x, y = points[k]
-        for size, fill in ((radius + 1, _EDGE), (radius, _color(kind, k, k))):
+        for size, fill in ((radius + 1, _EDGE), (radius, bone_colour(kind, k, k))):
             pen.ellipse([x - size, y - size, x + size, y + size], fill=fill)
 
 
-def _color(kind: Skeleton, a: int, b: int) -> tuple[int, int, int]:
+def bone_colour(kind: Skeleton, a: int, b: int) -> tuple[int, int, int]:
+    """RGB of the bone between keypoints a and b (a point where they are the same)."""
     if kind.name.startswith("hand21"):
         return LEFT if kind.name.endswith("left") else RIGHT
     sides = {_side(kind.names[a]), _side(kind.names[b])}

@@ -7,14 +7,14 @@ import numpy as np
 from vidpretrain import geometry, timebase
 from vidpretrain.kinematics import site_poses
 from vidpretrain.retarget.config import RetargetConfig
-from vidpretrain.retarget.feasible import feasible_frames
 from vidpretrain.retarget.hands import SeenHand, wrist_rotation
+from vidpretrain.retarget.packing import robot_motion
 from vidpretrain.retarget.resample import GridMotion
 from vidpretrain.retarget.sizes import fingers_of
+from vidpretrain.retarget.solving import solve
 from vidpretrain.retarget.targets import SideState, hand_problem
 from vidpretrain.robot import Robot
-from vidpretrain.skeletons import SIDES
-from vidpretrain.solve import Solution, Start, solve_clip
+from vidpretrain.solve import Start
 from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion
 
 
@@ -39,54 +39,17 @@ def retarget_hand(
         return Reject(reason=Reason.NO_USABLE_SEGMENT, detail=detail)
     state = SideState(arm=hand.valid, hand=hand.valid, imputed=hand.imputed, sigma_m=grid.sigma(f"{side}_hand_wrist"))
     problem, names = hand_problem(robot, side, fingers_of(robot, side), hand, state, config)
-    solution = solve_clip(robot.tree, problem, Start(joint_pos=robot.home))
-    if not np.isfinite(solution.joint_pos).all():
+    solved = solve(robot, robot.tree, problem, names, Start(joint_pos=robot.home), config)
+    if not np.isfinite(solved.solution.joint_pos).all():
         return Reject(reason=Reason.NOT_CONVERGED, detail=f"no finite motion of {robot.name}")
-    return _pack(motion, robot, grid, hand, state, solution, names, config)
-
-
-def _pack(
-    motion: HumanMotion,
-    robot: Robot,
-    grid: GridMotion,
-    hand: SeenHand,
-    state: SideState,
-    solution: Solution,
-    names: tuple[str, ...],
-    config: RetargetConfig,
-) -> RobotMotion:
-    count, mine = len(grid.time_ns), np.array([side == hand.side for side in SIDES])
-    errors = {name: np.asarray(left) for name, left in zip(names, solution.residual, strict=True) if name}
     T_world_base = _mount(robot, grid, hand)
-    figures = {f"{name}_median_m": float(np.nanmedian(left)) for name, left in errors.items()}
-    figures |= {
-        "iterations": float(solution.iterations),
-        f"{hand.side}_mirrored_frames": float(hand.mirrored_frames),
-        f"{hand.side}_rare_frames": float(hand.rare_frames),
-    }
-    valid = hand.valid[:, None] & mine
-    sigma = np.nan_to_num(state.sigma_m) * np.where(state.imputed, config.imputed_sigma, 1.0)
-    return RobotMotion(
-        clip_id=motion.clip_id,
-        robot_name=robot.name,
-        robot_digest=robot.digest,
-        joint_names=robot.tree.joint_names,
-        error_names=tuple(errors),
-        time_ns=grid.time_ns,
-        rate_hz=config.rate_hz,
+    return robot_motion(
+        *(motion, robot, grid, solved, names, {side: state}, {side: hand}, config),
         T_world_base=T_world_base,
-        joint_pos=np.asarray(solution.joint_pos),
-        error_m=np.stack(list(errors.values()), axis=1),
-        converged=np.asarray(solution.converged),
-        feasible=feasible_frames(robot, np.asarray(solution.joint_pos), config.rate_hz),
-        valid=valid,
-        imputed=hand.imputed[:, None] & mine,
-        confidence=np.where(valid, (1.0 / (1.0 + (sigma / config.trust_m) ** 2))[:, None], 0.0),
-        whole_body=False,
         T_base_camera=geometry.compose(geometry.inverse(T_world_base), grid.T_world_camera),
-        hand_valid=valid,
         placement="hand",
-        figures=figures if count else {},
+        whole_body=False,
+        figures={},
     )
 
 

@@ -2,7 +2,7 @@
 
 The person's world is scaled about a point on the ground by the ratio of leg lengths, turned so that the first heading
 is the robot's x axis, and moved so that the first pelvis stands over the origin. The middle of the person's hips is the
-middle of the robot's, and the feet stand apart by what the robot's own stance is wider.
+middle of the robot's, and the feet stand apart by what the robot's own stance is wider. Feet that stand are held still.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64
 from vidpretrain import geometry
 from vidpretrain.retarget import human
 from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.retarget.feet import Planted, plant
 from vidpretrain.retarget.resample import GridMotion
 from vidpretrain.retarget.sizes import RobotSize
 from vidpretrain.skeletons import SIDES
@@ -25,16 +26,22 @@ _ANKLE_BY_HEIGHT = 0.039  # ankle over sole, Drillis and Contini 1966
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedBody(Frozen):
-    """Targets in the robot's world. `seen` says in which frames they were observed; elsewhere they are filled in."""
+    """Targets in the robot's world. `seen` says in which frames they were observed; elsewhere they are filled in.
+
+    `stands` says which feet (left, right) are held still on the ground, `lift_m` how high the others are at least;
+    `p_foot_corner` are the soles' corners (4 3).
+    """
 
     seen: Bool[np.ndarray, " t"]
     T_world_pelvis: Float64[np.ndarray, "t 7"]
     q_world_torso: Float64[np.ndarray, "t 4"]
     T_world_foot: dict[str, Float64[np.ndarray, "t 7"]]
     sigma_m: Float64[np.ndarray, " t"]
-    contact: Float64[np.ndarray, "t 2"]
+    stands: Bool[np.ndarray, "t 2"]
+    lift_m: Float64[np.ndarray, "t 2"]
     T_world_camera: Float64[np.ndarray, "t 7"]
     scale: float
+    p_foot_corner: dict[str, Float64[np.ndarray, "4 3"]]
 
 
 def legs_seen(grid: GridMotion) -> Bool[np.ndarray, " t"]:
@@ -54,7 +61,13 @@ def is_whole_body(grid: GridMotion, size: RobotSize, kind: str, config: Retarget
     return bool(np.median(up) > 0.3)
 
 
-def place_body(grid: GridMotion, size: RobotSize, height_m: float) -> PlacedBody:
+def place_body(
+    grid: GridMotion,
+    size: RobotSize,
+    height_m: float,
+    corners: dict[str, Float64[np.ndarray, "4 3"]],
+    config: RetargetConfig,
+) -> PlacedBody:
     """Pelvis, trunk and soles of the robot by the person's; call only where `is_whole_body`."""
     seen = legs_seen(grid)
     ankle_m = _ANKLE_BY_HEIGHT * height_m
@@ -84,16 +97,28 @@ def place_body(grid: GridMotion, size: RobotSize, height_m: float) -> PlacedBody
         across = geometry.rotate(hips[:, :4], np.array([0.0, 1.0, 0.0])) * np.array([1.0, 1.0, 0.0])
         sole = move(_filled(feet[side], seen))
         soles_at[side] = geometry.pose(sole[:, :4], sole[:, 4:] + wider * geometry.normalize(across))
+    reach = {side: (float(at[:, 0].max()), float(-at[:, 0].min())) for side, at in corners.items()}
+    planted = plant(soles_at, reach, seen, config) if config.plant_feet else _as_they_are(soles_at)
+    camera = move(grid.T_world_camera)
+    pelvis = hips[:, 4:] - geometry.rotate(hips[:, :4], middle) + planted.shift_m
     return PlacedBody(
         seen=seen,
-        T_world_pelvis=geometry.pose(hips[:, :4], hips[:, 4:] - geometry.rotate(hips[:, :4], middle)),
+        T_world_pelvis=geometry.pose(hips[:, :4], pelvis),
         q_world_torso=geometry.quat_mul(q_new_old, T_world_torso[:, :4]),
-        T_world_foot=soles_at,
+        T_world_foot=planted.T_world_foot,
         sigma_m=scale * human.fill(sigma[:, None], np.isfinite(sigma))[:, 0],
-        contact=grid.contact,
-        T_world_camera=move(grid.T_world_camera),
+        stands=planted.stands,
+        lift_m=planted.lift_m,
+        T_world_camera=geometry.pose(camera[:, :4], camera[:, 4:] + planted.shift_m),
         scale=scale,
+        p_foot_corner=corners,
     )
+
+
+def _as_they_are(soles: dict[str, np.ndarray]) -> Planted:
+    count = len(soles["left"])
+    nothing = np.zeros((count, 2))
+    return Planted(T_world_foot=soles, stands=nothing > 0, lift_m=nothing, shift_m=np.zeros((count, 3)))
 
 
 def _foot(grid: GridMotion, side: str, root: np.ndarray, ankle_m: float, seen: np.ndarray) -> np.ndarray:

@@ -19,6 +19,13 @@ class RetargetConfig:
     What lies is dropped and counted (`RobotMotion.faults`): `on_mirrored` "swap" takes a hand or body whose left and
     right are exchanged for the other side instead, `on_upside_down` "right" turns the world over. A wrist or trunk that
     moves faster than `max_person_speed_m_s` and farther than `jump_m` at once has jumped.
+
+    `plant_feet` holds a standing foot still: one stands while its heel or toe is lower than `stand_height_m` and slower
+    than `stand_speed_m_s` (as large as the robot, once it is; up to twice that afterwards) for at least `stand_s`.
+    The ground follows the person's lower foot by `max_floor_shift_m` at most; a foot that moves is lifted by
+    `swing_clearance_m` at least. `stand_sigma_m` divides what a standing sole lacks, and what any is too low.
+
+    `self_collision` keeps the robot's links `collision_margin_m` apart (as capsules), at the expense of its targets.
     """
 
     rate_hz: float = 30.0
@@ -55,6 +62,15 @@ class RetargetConfig:
     on_upside_down: Literal["refuse", "right"] = "refuse"
     max_person_speed_m_s: float = 10.0
     jump_m: float = 0.15
+    plant_feet: bool = True
+    stand_speed_m_s: float = 0.2
+    stand_height_m: float = 0.05
+    stand_s: float = 0.1
+    stand_sigma_m: float = 0.005
+    swing_clearance_m: float = 0.03
+    max_floor_shift_m: float = 0.15
+    self_collision: bool = False
+    collision_margin_m: float = 0.001
     max_iterations: int = 60
     tolerance: float = 1e-8
     max_median_error_m: float = 0.12

@@ -11,18 +11,19 @@ from vidpretrain.retarget import body as whole
 from vidpretrain.retarget import faults, human, placement
 from vidpretrain.retarget.alone import retarget_hand
 from vidpretrain.retarget.config import RetargetConfig
-from vidpretrain.retarget.feasible import feasible_frames
 from vidpretrain.retarget.hands import SeenHand, seen_hand
+from vidpretrain.retarget.packing import robot_motion
 from vidpretrain.retarget.resample import GridMotion, resample
 from vidpretrain.retarget.sides import face_is_behind
 from vidpretrain.retarget.sizes import measure
+from vidpretrain.retarget.soles import sole_corners, with_corners
+from vidpretrain.retarget.solving import Solved, errors_of, solve
 from vidpretrain.retarget.targets import SideState, build_problem, other_postures
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
-from vidpretrain.solve import Problem, Solution, Start, solve_clip
+from vidpretrain.solve import Solution, Start
 from vidpretrain.types import FaultName, HumanMotion, InputFault, Reason, Reject, RobotMotion
 
-_FAR_M, _FAR_SHARE, _WHOLE_STARTS = 0.05, 0.05, 3
 _MOST_ROWS_PER_FRAME = 100  # of a video of one frame in three seconds
 
 
@@ -71,18 +72,20 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
         return dataclasses.replace(refused, faults=tuple(found))
     placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
     states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
-    body = whole.place_body(grid, size, motion.height_m) if whole.is_whole_body(grid, size, kind, config) else None
+    body, tree = None, robot.tree
+    if whole.is_whole_body(grid, size, kind, config):
+        corners = sole_corners(robot, size.leg_m)
+        body, tree = whole.place_body(grid, size, motion.height_m, corners, config), with_corners(tree, corners)
     problem, names = build_problem(robot, size, placed, hands, states, body, config)
     assert problem.posture is not None
     base = None if body is None else body.T_world_pelvis
     others = other_postures(robot, problem)
     start = Start(joint_pos=problem.posture.q_ref, T_world_base=base, others=others)
-    solution = _best(robot, problem, names, start)
-    errors = _errors(solution, names)
-    refused = _poor(solution, errors, config)
+    solved = solve(robot, tree, problem, names, start, config)
+    refused = _poor(solved.free, errors_of(solved.free, names), config)
     if refused is not None:
         return dataclasses.replace(refused, faults=tuple(found))
-    made = _pack(motion, robot, grid, placed, hands, states, body, solution, errors, config)
+    made = _pack(motion, robot, grid, placed, hands, states, body, solved, names, config)
     return dataclasses.replace(made, faults=tuple(found), figures=_with_faults(made.figures, found))
 
 
@@ -169,29 +172,6 @@ def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm
     )
 
 
-def _best(robot: Robot, problem: Problem, names: tuple[str, ...], start: Start) -> Solution:
-    """The solution from `start`; where wrists are far off, the cheapest of that and of a few whole-clip starts.
-
-    A posture that is best in the clip's first frame may lead into a limit later on, from where no small step helps.
-    """
-    best = solve_clip(robot.tree, problem, start)
-    left = [errors for name, errors in _errors(best, names).items() if name.endswith("_wrist")]
-    far = np.concatenate([np.nan_to_num(errors) > _FAR_M for errors in left]) if left else np.zeros(1, dtype=bool)
-    if far.mean() <= _FAR_SHARE:
-        return best
-    for posture in (start.joint_pos, *start.others[:_WHOLE_STARTS]):
-        still = np.tile(posture, (problem.frames, 1))
-        other = solve_clip(robot.tree, problem, Start(joint_pos=still, T_world_base=start.T_world_base))
-        if other.cost < best.cost and np.isfinite(other.joint_pos).all():
-            best = other
-    return best
-
-
-def _errors(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Distance left of every error site, in metres."""
-    return {name: np.asarray(left) for name, left in zip(names, solution.residual, strict=True) if name}
-
-
 def _poor(solution: Solution, errors: dict, config: RetargetConfig) -> Reject | None:
     """A Reject where the wrists are far off, or half that far and the solver had not settled either."""
     share = float(np.mean(solution.converged))
@@ -210,55 +190,22 @@ def _poor(solution: Solution, errors: dict, config: RetargetConfig) -> Reject | 
     return None
 
 
-def _pack(motion, robot: Robot, grid, placed, hands, states, body, solution: Solution, errors, config) -> RobotMotion:
-    count = len(grid.time_ns)
+def _pack(motion, robot: Robot, grid, placed, hands, states, body, solved: Solved, names, config) -> RobotMotion:
+    figures = dict(placed.figures)
     if body is None:
-        T_world_base = np.tile([1.0, 0, 0, 0, 0, 0, robot.base_height_m], (count, 1))
+        T_world_base = np.tile([1.0, 0, 0, 0, 0, 0, robot.base_height_m], (len(grid.time_ns), 1))
         T_base_camera = placed.T_base_camera
     else:
-        T_world_base = np.asarray(solution.T_world_base)
+        T_world_base = np.asarray(solved.solution.T_world_base)
         T_base_camera = geometry.compose(geometry.inverse(T_world_base), body.T_world_camera)
-    joint_pos = np.asarray(solution.joint_pos)
-    return RobotMotion(
-        clip_id=motion.clip_id,
-        robot_name=robot.name,
-        robot_digest=robot.digest,
-        joint_names=robot.tree.joint_names,
-        error_names=tuple(errors),
-        time_ns=grid.time_ns,
-        rate_hz=config.rate_hz,
+        figures["leg_scale"] = body.scale
+        for i, side in enumerate(SIDES):
+            figures[f"{side}_standing_frames"] = float(body.stands[:, i].sum())
+    return robot_motion(
+        *(motion, robot, grid, solved, names, states, hands, config),
         T_world_base=T_world_base,
-        joint_pos=joint_pos,
-        error_m=np.stack(list(errors.values()), axis=1),
-        converged=np.asarray(solution.converged),
-        feasible=feasible_frames(robot, joint_pos, config.rate_hz),
-        valid=np.stack([states[side].arm for side in SIDES], axis=1),
-        imputed=np.stack([states[side].imputed for side in SIDES], axis=1),
-        confidence=np.stack([_confidence(states[side], errors.get(f"{side}_wrist"), config) for side in SIDES], axis=1),
-        whole_body=body is not None,
         T_base_camera=T_base_camera,
-        hand_valid=np.stack([states[side].hand for side in SIDES], axis=1),
         placement=placed.kind,
-        figures=_figures(placed, hands, body, solution, errors),
+        whole_body=body is not None,
+        figures=figures,
     )
-
-
-def _confidence(state: SideState, error_m: np.ndarray | None, config: RetargetConfig) -> np.ndarray:
-    """1 where the label is exact, 1/2 where sigma and tracking error together reach `trust_m`, 0 without a person."""
-    left = np.zeros(len(state.arm)) if error_m is None else np.nan_to_num(error_m)
-    sigma = np.nan_to_num(state.sigma_m) * np.where(state.imputed, config.imputed_sigma, 1.0)
-    return np.where(state.arm, 1.0 / (1.0 + (sigma**2 + left**2) / config.trust_m**2), 0.0)
-
-
-def _figures(placed, hands: dict[str, SeenHand], body, solution: Solution, errors) -> dict[str, float]:
-    out = dict(placed.figures)
-    out["iterations"] = float(solution.iterations)
-    for side in SIDES:
-        out[f"{side}_mirrored_frames"] = float(hands[side].mirrored_frames)
-        out[f"{side}_odd_size_frames"] = float(hands[side].odd_size_frames)
-        out[f"{side}_rare_frames"] = float(hands[side].rare_frames)
-    if body is not None:
-        out["leg_scale"] = body.scale
-    for name, left in errors.items():
-        out[f"{name}_median_m"] = float(np.nanmedian(left)) if np.isfinite(left).any() else float("nan")
-    return out

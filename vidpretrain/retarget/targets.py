@@ -14,14 +14,16 @@ from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, tip_targets
 from vidpretrain.retarget.placement import Placed, PlacedArm
 from vidpretrain.retarget.sizes import Finger, RobotSize
+from vidpretrain.retarget.soles import corner_names
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
-from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
+from vidpretrain.solve import FloorTerm, OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
 from vidpretrain.types import Frozen
 
-Term = PointTerm | OrientationTerm | VectorTerm
+Term = PointTerm | OrientationTerm | VectorTerm | FloorTerm
 _LEAST_KNEE_RAD = 0.08
 _OTHER_POSTURES = 16
+_STANDING_RAD = 0.05
 _FREE_ARM = 6  # joints that reach any place in any orientation
 _FEW_JOINTS_DOUBT = 8.0  # an arm with fewer follows places, and turns the hand only where that costs nothing
 
@@ -57,7 +59,7 @@ def build_problem(
             terms.append(term)
             names.append(name)
     if body is not None:
-        for term, name in _body_terms(body, robot):
+        for term, name in _body_terms(body, config):
             terms.append(term)
             names.append(name)
     frames = len(placed.T_base_camera)
@@ -211,7 +213,8 @@ def _finger_terms(side: str, fingers: tuple[Finger, ...], hand: SeenHand, state:
         )
 
 
-def _body_terms(body: PlacedBody, robot: Robot):
+def _body_terms(body: PlacedBody, config: RetargetConfig):
+    """Pelvis, trunk and soles; the soles' corners, sites of `soles.with_corners`, stay above the ground."""
     doubt = np.where(body.seen, 1.0, 3.0)
     sigma = np.clip(body.sigma_m, 0.02, 0.1) * doubt
     pelvis, torso = body.T_world_pelvis, body.q_world_torso
@@ -220,10 +223,14 @@ def _body_terms(body: PlacedBody, robot: Robot):
     yield OrientationTerm(site="torso", q_world_target=torso, weight=(0.15 * doubt) ** -2.0), ""
     for i, side in enumerate(SIDES):
         foot = body.T_world_foot[side]
-        firm = np.where(np.nan_to_num(body.contact[:, i]) > 0.5, 0.5, 1.0)
+        stands = body.stands[:, i]
+        firm, turn = np.where(stands, config.stand_sigma_m, sigma), np.where(stands, _STANDING_RAD, 0.3 * doubt)
         name = f"{side}_foot"
-        yield PointTerm(site=name, p_world_target=foot[:, 4:], weight=(firm * sigma) ** -2.0, huber_m=0.1), name
-        yield OrientationTerm(site=name, q_world_target=foot[:, :4], weight=(0.3 * doubt) ** -2.0, huber_rad=0.5), ""
+        yield PointTerm(site=name, p_world_target=foot[:, 4:], weight=firm**-2.0, huber_m=0.1), name
+        yield OrientationTerm(site=name, q_world_target=foot[:, :4], weight=turn**-2.0, huber_rad=0.5), ""
+        for corner in corner_names(side) if config.plant_feet else ():
+            floor = np.full(len(foot), config.stand_sigma_m**-2.0)
+            yield FloorTerm(site=corner, z_world_m=body.lift_m[:, i], weight=floor), ""
 
 
 def other_postures(robot: Robot, problem: Problem) -> Float64[np.ndarray, "n j"]:

@@ -12,7 +12,7 @@ from vidpretrain.errors import ConfigError, nearest, unknown_name
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot.file import ColumnsFile, RobotFile
 from vidpretrain.robot.types import Column, Robot
-from vidpretrain.tree import Tree
+from vidpretrain.tree import FREE_SUFFIXES, Tree
 
 _FOLDER = Path(__file__).parent / "robots"
 
@@ -77,6 +77,8 @@ def _assemble(request: _Request, file_digest: str) -> Robot:
     home = _home(file, tree)
     max_speed = _per_joint(file.max_speed, groups, tree, np.full(len(tree.joint_names), np.inf), "max_speed")
     _require_all(max_speed, tree)
+    for joint in [joint for joint in spec.joints if int(joint.type) in (0, 1)]:  # free and ball: several entries
+        torque_range |= {joint.name + suffix: torque_range[joint.name] for suffix in FREE_SUFFIXES}
     torque = np.array([torque_range[name] or np.inf for name in tree.joint_names])
     max_torque = _per_joint(file.max_torque, groups, tree, torque, "max_torque")
     columns = tuple(column for part in file.columns for column in _columns(part, groups, tree))

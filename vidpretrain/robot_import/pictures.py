@@ -57,8 +57,9 @@ def _draw(robot_name: str, postures: np.ndarray, views, size_px: int, zoom: floa
     from vidpretrain.errors import InputError
     from vidpretrain.kinematics import site_poses
     from vidpretrain.robot import load_robot
+    from vidpretrain.robot.qpos import qpos_columns
     from vidpretrain.sim.gl import Renderer
-    from vidpretrain.sim.robot_model import base_address, joint_addresses
+    from vidpretrain.sim.robot_model import base_address
 
     robot = load_robot(robot_name)
     try:
@@ -66,12 +67,12 @@ def _draw(robot_name: str, postures: np.ndarray, views, size_px: int, zoom: floa
     except ValueError as error:
         raise InputError(f"MuJoCo cannot compile the model with its shapes: {error}", asked=robot_name) from None
     data = mujoco.MjData(model)
-    joints, base = joint_addresses(model, robot.tree.joint_names), base_address(model)
+    joints, base = qpos_columns(model, robot.tree.joint_names), base_address(model)
     data.qpos[base : base + 7] = [0, 0, 0, 1, 0, 0, 0]
     pictures = []
     with Renderer(model, size_px, size_px) as renderer:
         for q in postures:
-            data.qpos[joints] = q
+            joints.put(data.qpos, q)
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)
             mujoco.mj_camlight(model, data)

@@ -127,6 +127,12 @@ def survey(path: Path) -> Survey:
     if loops:
         remarks.append(f"{loops} closed loops (connect or weld): the tree is followed, the loops are not closed")
     tree = extract_tree(model, base, ())
+    if len(tree.balls):
+        raise InputError(
+            "ball joints are not supported here: which of them are a shoulder or a hip is not guessed",
+            asked=path,
+            found=", ".join(tree.joint_names[j].rpartition(".")[0] for j in tree.balls),
+        )
     if not tree.joint_names:
         raise InputError("nothing moves in this model: it has no joints below its root body", asked=path, found=base)
     lost = mimics(path) - int((tree.mimic_source >= 0).sum())

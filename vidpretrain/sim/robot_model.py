@@ -89,13 +89,6 @@ def cluster(vertices: np.ndarray, faces: np.ndarray, cell_m: float) -> tuple[np.
     return merged[used], local.reshape(-1, 3)
 
 
-def joint_addresses(model: mujoco.MjModel, names: tuple[str, ...]) -> np.ndarray:
-    """Index into qpos of each named joint."""
-    import mujoco
-
-    return np.array([model.jnt_qposadr[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)] for name in names])
-
-
 def base_address(model: mujoco.MjModel) -> int:
     """Index into qpos of the robot's free base: seven numbers, position then wxyz."""
     return int(model.jnt_qposadr[np.flatnonzero(model.jnt_type == 0)[0]])

@@ -153,7 +153,8 @@ class RobotStage:
         choose_gl()
         import mujoco
 
-        from vidpretrain.sim.robot_model import base_address, joint_addresses
+        from vidpretrain.robot.qpos import qpos_columns
+        from vidpretrain.sim.robot_model import base_address
 
         self.robot = robot
         self.T_world_base = geometry.pose(np.array([1.0, 0, 0, 0]), np.array([0, 0, robot.base_height_m]))
@@ -161,7 +162,7 @@ class RobotStage:
         self.model = self._build(width_px, height_px)
         self.data = mujoco.MjData(self.model)
         self._base = base_address(self.model)
-        self._joints = joint_addresses(self.model, robot.tree.joint_names)
+        self._joints = qpos_columns(self.model, robot.tree.joint_names)
         self._bottle = int(self.model.body("bottle").mocapid[0])
         self._renderer = Renderer(self.model, width_px, height_px)
 
@@ -216,7 +217,7 @@ class RobotStage:
         self.data.qpos[self._base : self._base + 7] = [*self.T_world_base[4:], *self.T_world_base[:4]]
         bottle = geometry.compose(self.T_world_base, rollout.T_base_bottle)
         for t in range(len(rollout.joint_pos)):
-            self.data.qpos[self._joints] = rollout.joint_pos[t]
+            self._joints.put(self.data.qpos, rollout.joint_pos[t])
             self.data.mocap_quat[self._bottle], self.data.mocap_pos[self._bottle] = bottle[t, :4], bottle[t, 4:]
             mujoco.mj_kinematics(self.model, self.data)
             mujoco.mj_camlight(self.model, self.data)

@@ -39,6 +39,8 @@ __all__ = [
     "Term",
     "Solution",
     "solve_clip",
+    "point_covariance",
+    "parameter_sigma",
 ]
 
 
@@ -47,3 +49,17 @@ def solve_clip(tree, problem: Problem, start: Start) -> Solution:
     from vidpretrain.solve.clip import solve_clip as solve
 
     return solve(tree, problem, start)
+
+
+def point_covariance(tree, problem: Problem, solution: Solution, sites):
+    """Covariance (t s 3 3) of the sites' positions in m^2; see `solve.covariance.point_covariance`."""
+    from vidpretrain.solve.covariance import point_covariance as compute
+
+    return compute(tree, problem, solution, sites)
+
+
+def parameter_sigma(tree, problem: Problem, solution: Solution):
+    """Standard deviation of every parameter, by name; see `solve.covariance.parameter_sigma`."""
+    from vidpretrain.solve.covariance import parameter_sigma as compute
+
+    return compute(tree, problem, solution)

@@ -106,6 +106,9 @@ def active_joints(tree: Tree, problem: Problem) -> np.ndarray:
     count = len(tree.joint_names)
     active = np.ones(count, dtype=bool) if problem.active_joints is None else np.asarray(problem.active_joints, bool)
     _width(count, active_joints=active)
+    for j in tree.balls:
+        if len(set(active[j : j + 3].tolist())) > 1:
+            raise ValueError(f"a ball is active as a whole or not at all: {tree.joint_names[j]}")
     return active & tree.independent
 
 
@@ -171,6 +174,7 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
 
 def _limits(tree: Tree, problem: Problem, L: Layout) -> dict[str, np.ndarray]:
     count, rate = len(tree.joint_names), problem.rate_hz
+    _refuse_for_balls(tree, problem)
     lower, upper = _bounds(tree, problem)
     step = _of_unknowns(L, _speed(tree, problem) / rate, np.full(6, np.inf))
     base_velocity = np.repeat(problem.base_velocity_weight, 3)
@@ -183,6 +187,16 @@ def _limits(tree: Tree, problem: Problem, L: Layout) -> dict[str, np.ndarray]:
         "step": step,
         "aim": AIM * step,
     }
+
+
+def _refuse_for_balls(tree: Tree, problem: Problem) -> None:
+    """Raise ValueError for what the solver cannot do for balls."""
+    active = active_joints(tree, problem)
+    balls = [j for j in tree.balls if active[j]]
+    if problem.self_collision is not None and len(problem.self_collision.pairs) and balls:
+        raise ValueError(f"self-collision is not solved for balls: {tree.joint_names[balls[0]]}")
+    if problem.max_speed is not None and any(np.isfinite(problem.max_speed[j : j + 3]).any() for j in balls):
+        raise ValueError(f"max_speed is not kept by balls, wanted inf for them: {tree.joint_names[balls[0]]}")
 
 
 def _of_unknowns(L: Layout, of_joints: np.ndarray, of_base: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from vidpretrain.solve.ball import hold_balls
+
 _SMALL = 16  # below this band width plain loops beat vector instructions
 
 
@@ -31,7 +33,7 @@ def prepare(L, D, c, lo, hi, Q, G, damping, A, step):
             A[k * n + v, wide] += damping[lo + k] * (A[k * n + v, wide] + mean) + 1e-12 * (1.0 + mean)
             step[k, v] = -G[k, v]
     for k in range(frames):
-        for v in range(base, n):
+        for v in range(base, L.ball_at[c]):
             value = Q[lo + k, L.var_column[first + v]]
             if not blocked(value, D.lower[first + v], D.upper[first + v], G[k, v]):
                 continue
@@ -45,6 +47,8 @@ def prepare(L, D, c, lo, hi, Q, G, damping, A, step):
                 A[i + n, wide - n] = 0.0
             if k + 2 < frames and wide >= 2 * n:
                 A[i + 2 * n, wide - 2 * n] = 0.0
+        if L.ball_at[c] < n:
+            hold_balls(L, D, c, lo + k, Q, k, G, A, wide)
 
 
 @njit(cache=True, error_model="numpy")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from vidpretrain.solve import descend, single
+from vidpretrain.solve.lane_clip import LEAST_FRAMES, lane_descend
+from vidpretrain.solve.lane_rows import suits
+from vidpretrain.solve.lane_start import lane_start
 from vidpretrain.solve.problem import Problem, Start
 from vidpretrain.solve.state import Work
+from vidpretrain.tree import Tree
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
-_RANDOM_STARTS = 6
+_RANDOM_STARTS, _LANE_STRIDE = 6, 6
 _BEFORE_PARAMETERS = 6  # iterations with the parameters at their priors
 
 
-def candidates(work: Work, start: Start) -> np.ndarray:
+def candidates(work: Work, tree: Tree, start: Start) -> np.ndarray:
     """The start, the caller's others, and a few postures between the start and random ones (always the same)."""
     L, D, first = work.L, work.D, work.st.Q[0]
     joints = L.var_column >= 0
@@ -29,8 +33,13 @@ def candidates(work: Work, start: Start) -> np.ndarray:
         row[columns] = first[columns] + 0.5 * (drawn - first[columns])
         rows.append(row)
     out = np.tile(first, (len(rows), 1))
-    out[:, columns] = np.clip(np.stack(rows)[:, columns], lower, upper)
+    out[:, columns] = np.clip(tree.shortest(np.stack(rows))[:, columns], lower, upper)
     return out
+
+
+def fits(work: Work, c: int) -> bool:
+    """Whether a component is solved in lanes."""
+    return len(work.st.Q) >= LEAST_FRAMES and bool(suits(work.L, work.D, c))
 
 
 def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
@@ -39,9 +48,15 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     done, tie = 0, np.maximum(D.velocity, 1e-9)
     most = min(problem.max_iterations, _BEFORE_PARAMETERS) if problem.parameters else problem.max_iterations
     for c in np.flatnonzero(np.diff(L.var_at)):
-        if starts is not None:
+        fast = fits(work, int(c))
+        if starts is not None and fast:
+            lane_start(L, D, c, starts, st, _LANE_STRIDE, tie)
+        elif starts is not None:
             _carry(work, problem, starts, int(c), tie)
         st.damping[:] = descend.FIRST_DAMPING
+        if fast:
+            done = max(done, lane_descend(L, D, c, st, most, problem.tolerance, True)[0])
+            continue
         args = (L, D, c, 0, problem.frames, st, most, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
     return done

@@ -153,10 +153,30 @@ def border_pass(L, D, c, slopes, Q, Rb, pb, B, C, g, s):
 
 
 @njit(cache=True, error_model="numpy")
-def free_border(L, D, c, Q, G, B):
-    """Take the unknowns that sit on a limit out of the border."""
-    n, base, first = L.var_at[c + 1] - L.var_at[c], L.base[c], L.var_at[c]
+def mark_held(L, D, c, Q, G, out):
+    """Write which unknowns of a component are pressed against a limit that they sit on (t n); balls are stiffened."""
+    first = L.var_at[c]
     for t in range(len(Q)):
-        for v in range(base, n):
-            if blocked(Q[t, L.var_column[first + v]], D.lower[first + v], D.upper[first + v], G[t, v]):
-                B[t * n + v] = 0.0
+        for v in range(L.base[c], L.ball_at[c]):
+            out[t, v] = blocked(Q[t, L.var_column[first + v]], D.lower[first + v], D.upper[first + v], G[t, v])
+
+
+@njit(cache=True, error_model="numpy")
+def site_jacobian(L, c, slopes, Q, Rb, pb, rows, J, V, s):
+    """Write how the points of `rows` move by the unknowns of component c, J (t r 3 n), and by the parameters, V
+    (t r 3 p)."""
+    count = len(slopes.moves)
+    X = np.zeros((L.frame_at[c + 1] - L.frame_at[c] + 1, count, 3))
+    Y = np.zeros((len(s.P), count, 3))
+    for t in range(len(Q)):
+        place(L, c, t, Q, Rb, pb, s)
+        drift(L, c, slopes, s.R, X, Y)
+        for h in range(len(rows)):
+            m = rows[h]
+            row_jacobian(L, m, s)
+            first = L.rowvar_at[m]
+            for r in range(3):
+                for i in range(L.rowvar_at[m + 1] - first):
+                    J[t, h, r, L.rowvar[first + i]] = s.J[i, r]
+                for q in range(count):
+                    V[t, h, r, q] = Y[L.to_site[m], q, r]

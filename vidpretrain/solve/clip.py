@@ -7,7 +7,8 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.solve import descend
 from vidpretrain.solve.apart import keep_apart
-from vidpretrain.solve.begin import candidates, solve_free
+from vidpretrain.solve.begin import candidates, fits, solve_free
+from vidpretrain.solve.lane_clip import lane_cost
 from vidpretrain.solve.parameters import Values, prior_values, with_parameters
 from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
 from vidpretrain.solve.shared import SharedSolve, prior_cost
@@ -32,7 +33,7 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
     work, is_motion = begin(body, problem, start)
     iterations = 0
     if problem.frames and len(work.L.var_column):
-        iterations = solve_free(work, problem, None if is_motion else candidates(work, start))
+        iterations = solve_free(work, problem, None if is_motion else candidates(work, body, start))
         if values:
             shared = SharedSolve(work, tree, problem)
             iterations += shared.run()
@@ -50,6 +51,9 @@ def total_cost(work: Work) -> float:
     free = st._replace(stiffness=np.zeros_like(st.stiffness))
     cost, nothing, total = np.zeros(len(st.Q)), np.zeros((1, 1)), 0.0
     for c in range(len(L.base)):
+        if fits(work, c):
+            total += float(lane_cost(L, work.D, c, free))
+            continue
         args = (L, work.D, c, 0, len(st.Q), st.Q, st.Rb, st.pb, free, False, False, nothing, nothing, cost)
         descend.component_pass(*args, work.scratch)
         total += float(cost.sum())

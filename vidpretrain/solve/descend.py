@@ -6,13 +6,14 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.kinematics.kernels import multiply, turn
+from vidpretrain.solve.ball import move_balls
 from vidpretrain.solve.band import factor, prepare, solve
 from vidpretrain.solve.contact import contacts_pass
 from vidpretrain.solve.rows import rows_pass
-from vidpretrain.solve.smooth import base_smooth, joints_smooth
+from vidpretrain.solve.smooth import balls_smooth, base_smooth, joints_smooth
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-6, 1e8
-_STOPPED_RAD, _STOPPED_SHARE = 2e-3, 1e-3
+STOPPED_RAD, STOPPED_SHARE = 2e-3, 1e-3
 
 
 @njit(cache=True, error_model="numpy")
@@ -34,6 +35,8 @@ def component_pass(L, D, c, lo, hi, Q, Rb, pb, st, wanted, newton, G, A, cost, s
         joints_smooth(L, D, c, lo, hi, Q, st.stiffness, st.multiplier, wanted, G, A, cost)
         if L.base[c] > 0:
             base_smooth(L, D, c, lo, hi, Rb, pb, wanted, G, A, cost)
+        if L.ball_at[c] < L.var_at[c + 1] - L.var_at[c]:
+            balls_smooth(L, D, c, lo, hi, Q, wanted, G, A, cost)
     if len(st.contacts.push) > 0:
         contacts_pass(L.var_at, L.var_column, L.base, c, lo, hi, Q, st.contacts, wanted, G, A, cost)
 
@@ -42,8 +45,10 @@ def component_pass(L, D, c, lo, hi, Q, Rb, pb, st, wanted, newton, G, A, cost, s
 def move(L, D, c, lo, hi, step, st, work):
     """Write the trial state of frames [lo, hi): joints clipped to their limits, the base turned and shifted."""
     first, base, n = L.var_at[c], L.base[c], L.var_at[c + 1] - L.var_at[c]
+    if L.ball_at[c] < n:
+        move_balls(L, D, c, lo, hi, step, st.Q, st.Q_new)
     for t in range(lo, hi):
-        for v in range(base, n):
+        for v in range(base, L.ball_at[c]):
             i = first + v
             j = L.var_column[i]
             st.Q_new[t, j] = min(max(st.Q[t, j] + step[t - lo, v], D.lower[i]), D.upper[i])
@@ -161,8 +166,11 @@ def settle_flags(L, c, lo, hi, cost, cost_new, before, st, step):
         most = 0.0
         for i in range(first + base, L.var_at[c + 1]):
             j = L.var_column[i]
-            most = max(most, abs(st.Q_new[t, j] - st.Q[t, j]))
+            moved = abs(st.Q_new[t, j] - st.Q[t, j])
+            if i - first >= L.ball_at[c]:  # a rotation vector may change into its equivalent
+                moved = min(moved, abs(step[k, i - first]))
+            most = max(most, moved)
         for v in range(base):
             most = max(most, abs(step[k, v]))
-        level = abs(cost_new[k] - cost[k]) <= _STOPPED_SHARE * (cost[k] + before / frames)
-        st.settled[c, t] = (most <= _STOPPED_RAD or level) and st.damping[t] < 1e-1
+        level = abs(cost_new[k] - cost[k]) <= STOPPED_SHARE * (cost[k] + before / frames)
+        st.settled[c, t] = (most <= STOPPED_RAD or level) and st.damping[t] < 1e-1

@@ -30,12 +30,19 @@ def forward(A, X):
 
 
 @njit(cache=True, error_model="numpy")
-def backward(A, b):
-    """Overwrite b (N) with L^-T b, A as `band.factor` leaves it."""
-    wide = A.shape[1] - 1
-    for i in range(len(A) - 1, -1, -1):
-        first, at = max(0, i - wide), wide - i
-        x = b[i] * A[i, wide]
-        b[i] = x
-        for k in range(first, i):
-            b[k] -= A[i, k + at] * x
+def backward(A, X):
+    """Overwrite X (N p) with L^-T X, A as `band.factor` leaves it."""
+    wide, columns = A.shape[1] - 1, X.shape[1]
+    for begin in range(0, columns, _AT_ONCE):
+        end = min(begin + _AT_ONCE, columns)
+        for i in range(len(A) - 1, -1, -1):
+            first, at = max(0, i - wide), wide - i
+            row = X[i, begin:end]
+            for q in range(len(row)):
+                row[q] *= A[i, wide]
+            for k in range(first, i):
+                factor = A[i, k + at]
+                if factor != 0.0:
+                    other = X[k, begin:end]
+                    for q in range(len(row)):
+                        other[q] -= factor * row[q]

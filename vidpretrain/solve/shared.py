@@ -17,7 +17,7 @@ from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve import descend
 from vidpretrain.solve.arrays import CAMERA, camera_list, lay_out, split_terms
 from vidpretrain.solve.band import factor
-from vidpretrain.solve.border import Slopes, border_pass, free_border
+from vidpretrain.solve.border import Slopes, border_pass, mark_held
 from vidpretrain.solve.layout import Layout
 from vidpretrain.solve.many import backward, forward
 from vidpretrain.solve.parameters import (
@@ -38,13 +38,14 @@ _LEAST_SHARE = 0.1  # of a factor or focal length that one step leaves
 
 @dataclass
 class Part:
-    """The linear system of one component: gradient, band (row i holds A[i, i - w .. i]), border, cost by frame."""
+    """One component's gradient, band (row i holds A[i, i - w .. i]), border, cost by frame, step, and cost before."""
 
     G: np.ndarray
     A: np.ndarray
     B: np.ndarray
     cost: np.ndarray
     step: np.ndarray
+    before: np.ndarray
 
 
 def prior_cost(problem: Problem, values: Values) -> float:
@@ -61,13 +62,14 @@ class SharedSolve:
         self.mean, self.sigma = prior(problem.parameters)
         self.vector = self.mean.copy() if values is None else packed(problem.parameters, values)
         self.trial, self.damping = self.vector, descend.FIRST_DAMPING
-        self.components = [int(c) for c in np.flatnonzero(np.diff(work.L.var_at))]
+        L = work.L  # rows that no joint moves count too: bones may
+        self.components = [int(c) for c in np.flatnonzero(np.diff(L.var_at) + np.diff(L.row_at) + np.diff(L.turn_at))]
         frames, count = problem.frames, len(self.mean)
         self.parts = {}
         for c in self.components:
             n = int(work.L.var_at[c + 1] - work.L.var_at[c])
             wide = int(descend.width(work.L, work.D, c, frames))
-            shapes = ((frames, n), (frames * n, wide + 1), (frames * n, count), (frames,), (frames, n))
+            shapes = ((frames, n), (frames * n, wide + 1), (frames * n, count), (frames,), (frames, n), (frames,))
             self.parts[c] = Part(*(np.zeros(shape) for shape in shapes))
         self.put(self.vector)
         self.slopes = self.find_slopes()
@@ -147,6 +149,7 @@ class SharedSolve:
         total = 0.5 * float((((vector - self.mean) / self.sigma) ** 2).sum())
         for c in self.components:
             p = self.parts[c]
+            p.before[:] = p.cost
             args = (st, wanted, False, p.G, p.A, p.cost, self.work.scratch)
             descend.component_pass(L, D, c, 0, frames, *where, *args)
             total += float(p.cost.sum())
@@ -159,9 +162,15 @@ class SharedSolve:
         for c in self.components:
             p = self.parts[c]
             border_pass(self.work.L, self.work.D, c, self.slopes, st.Q, st.Rb, st.pb, p.B, C, g, self.work.scratch)
-            free_border(self.work.L, self.work.D, c, st.Q, p.G, p.B)
+            p.B.reshape(*p.G.shape, count)[self.held(c)] = 0.0
         C[np.diag_indices(count)] += self.sigma**-2.0
         return C, g + (self.vector - self.mean) / self.sigma**2
+
+    def held(self, c: int) -> np.ndarray:
+        """Which unknowns (t n) of an evaluated component sit on a limit and are pressed against it."""
+        out = np.zeros(self.parts[c].G.shape, dtype=bool)
+        mark_held(self.work.L, self.work.D, c, self.work.st.Q, self.parts[c].G, out)
+        return out
 
     def eliminate(self, C: np.ndarray, right: np.ndarray, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """(Schur complement's Cholesky factor, right side) of the parameters; None where a matrix is not positive.
@@ -195,8 +204,8 @@ class SharedSolve:
         found = cho_solve((reduced[0], True), reduced[1])
         for c in self.components:
             p = self.parts[c]
-            flat = p.step.reshape(-1)
-            flat -= p.B @ found
+            flat = p.step.reshape(-1, 1)
+            flat[:, 0] -= p.B @ found
             backward(p.A, flat)
         return found
 
@@ -253,9 +262,10 @@ class SharedSolve:
     def accept(self) -> None:
         """The trial state becomes the state."""
         L, st, frames = self.work.L, self.work.st, self.problem.frames
+        st.damping[:] = self.damping
         for c in self.components:
-            still = np.abs(self.parts[c].step).max(axis=1) <= 2e-3
-            st.settled[c] = still & (self.damping < 1e-1)
+            p = self.parts[c]
+            descend.settle_flags(L, c, 0, frames, p.before, p.cost, float(p.before.sum()), st, p.step)
             descend.copy(L, c, 0, frames, st.Q_new, st.Rb_new, st.pb_new, st.Q, st.Rb, st.pb)
         self.vector = self.trial
         if share_bones(self.problem.parameters):

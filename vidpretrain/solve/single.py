@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from vidpretrain.solve.ball import between, hold_balls
 from vidpretrain.solve.band import blocked, factor_small, solve
 from vidpretrain.solve.descend import LEAST_DAMPING, copy, move
 from vidpretrain.solve.rows import rows_pass
@@ -84,13 +85,15 @@ def settle(L, D, c, t, st, iterations, newton, tie, s, one):
                 A[v, k] = one.A_kept[v, k]
             stiff = one.A_kept[v, wide] + tie[first + v]
             A[v, wide] = stiff + damping * (stiff + mean)
-        for v in range(base, n):
+        for v in range(base, L.ball_at[c]):
             if blocked(st.Q[t, L.var_column[first + v]], D.lower[first + v], D.upper[first + v], G[0, v]):
                 step[0, v] = 0.0
                 A[v, :] = 0.0
                 A[v, wide] = 1.0
                 for u in range(v + 1, n):
                     A[u, wide - (u - v)] = 0.0
+        if L.ball_at[c] < n:
+            hold_balls(L, D, c, t, st.Q, 0, G, A, wide)
         if factor_small(A, n):
             solve(A, n, step[0])
         else:
@@ -121,6 +124,9 @@ def sweep(L, D, c, first, last, stride, st, iterations, newton, tie, s, one):
             for k in range(1, abs(to - t)):
                 u = t + k if to > t else t - k
                 st.Q[u, j] = st.Q[t, j] + slope * (u - t)
+        if L.ball_at[c] < L.var_at[c + 1] - L.var_at[c]:
+            for k in range(1, abs(to - t)):
+                between(L, D, c, st.Q, t, to, t + k if to > t else t - k)
         t = to
     return total
 

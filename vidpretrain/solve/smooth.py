@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.kinematics.kernels import multiply
+from vidpretrain.solve.ball import change, pull
 from vidpretrain.solve.rows import log_of
 
 
@@ -43,19 +44,20 @@ def triple(a, v, n, frames, weight, wide, A):
 
 @njit(cache=True, error_model="numpy")
 def joints_smooth(L, D, c, lo, hi, Q, stiffness, multiplier, wanted, G, A, cost):
-    """Velocity, acceleration and the augmented Lagrangian of the speed limit, joint by joint.
+    """Velocity, acceleration and the augmented Lagrangian of the speed limit, hinge by hinge and slide by slide.
 
     The limit |x' - x| <= aim has multiplier (t v) and stiffness (v): cost (max(0, m + s c)^2 - m^2) / (2 s) (Nocedal
     and Wright, Numerical Optimization, section 17.4).
     """
     first = L.var_at[c]
     n, base, frames, wide, last = L.var_at[c + 1] - first, L.base[c], hi - lo, A.shape[1] - 1, len(Q) - 1
+    flat = L.ball_at[c]
     column, velocity, acceleration, aim = L.var_column, D.velocity, D.acceleration, D.aim
     for t in range(max(lo - 2, 0), min(hi, last)):
         a = t - lo
         near, far = a >= 0, a + 1 < frames
         i0, i1 = a * n, (a + 1) * n
-        for v in range(base, n):
+        for v in range(base, flat):
             i = first + v
             j = column[i]
             here, there = Q[t, j], Q[t + 1, j]
@@ -104,18 +106,6 @@ def joints_smooth(L, D, c, lo, hi, Q, stiffness, multiplier, wanted, G, A, cost)
                     A[i1 + n + v, wide - n] -= 2.0 * weight
                 if near:
                     A[i1 + n + v, wide - 2 * n] += weight
-
-
-@njit(cache=True)
-def pull(sign, w, a, out):
-    """Write a + sign w x a / 2 + c w x (w x a): the transposed inverse left (+) or right (-) Jacobian at w times a."""
-    angle2 = w[0] * w[0] + w[1] * w[1] + w[2] * w[2]
-    angle = np.sqrt(angle2)
-    c = 1.0 / 12.0 if angle < 1e-3 else 1.0 / angle2 - (1.0 + np.cos(angle)) / (2.0 * angle * np.sin(angle))
-    x = np.array([w[1] * a[2] - w[2] * a[1], w[2] * a[0] - w[0] * a[2], w[0] * a[1] - w[1] * a[0]])
-    y = np.array([w[1] * x[2] - w[2] * x[1], w[2] * x[0] - w[0] * x[2], w[0] * x[1] - w[1] * x[0]])
-    for r in range(3):
-        out[r] = a[r] + 0.5 * sign * x[r] + c * y[r]
 
 
 @njit(cache=True)
@@ -180,3 +170,50 @@ def base_smooth(L, D, c, lo, hi, Rb, pb, wanted, G, A, cost):
         add(a - 1, frames, 1.0, out, G, 0)
         for v in range(6):
             triple(a - 1, v, n, frames, acceleration[v], wide, A)
+
+
+@njit(cache=True, error_model="numpy")
+def balls_smooth(L, D, c, lo, hi, Q, wanted, G, A, cost):
+    """Velocity and acceleration of the balls, axis by axis of log(R[t+1] R[t]^T) and its change: exact gradient on the
+    manifold, matrix as for a flat space."""
+    n, frames, wide, first = L.var_at[c + 1] - L.var_at[c], hi - lo, A.shape[1] - 1, L.var_at[c]
+    w0, w1, x, out = np.zeros(3), np.zeros(3), np.empty(3), np.empty(3)
+    begin = max(lo - 2, 0)
+    for v in range(L.ball_at[c], n, 3):
+        i = first + v
+        velocity, acceleration = D.velocity[i : i + 3], D.acceleration[i : i + 3]
+        bends = acceleration.max() > 0.0
+        if not bends and not velocity.max() > 0.0:
+            continue
+        for t in range(begin, min(hi, len(Q) - 1)):
+            a = t - lo  # the pair is (a, a + 1)
+            w0[:] = w1
+            change(Q, t, t + 1, L.var_column[i], w1)
+            if a >= -1:
+                for r in range(3):
+                    x[r] = velocity[r] * w1[r]
+                    cost[max(a, 0)] += 0.5 * x[r] * w1[r]
+                if wanted:
+                    pull(1.0, w1, x, out)
+                    add(a + 1, frames, 1.0, out, G, v)
+                    pull(-1.0, w1, x, out)
+                    add(a, frames, -1.0, out, G, v)
+                    for r in range(3):
+                        pair(a, a + 1, v + r, n, frames, velocity[r], wide, A)
+            if t == begin or not bends:
+                continue
+            for r in range(3):
+                x[r] = acceleration[r] * (w1[r] - w0[r])
+                cost[min(max(a, 0), frames - 1)] += 0.5 * x[r] * (w1[r] - w0[r])
+            if not wanted:
+                continue
+            pull(1.0, w1, x, out)
+            add(a + 1, frames, 1.0, out, G, v)
+            pull(-1.0, w1, x, out)
+            add(a, frames, -1.0, out, G, v)
+            pull(1.0, w0, x, out)
+            add(a, frames, -1.0, out, G, v)
+            pull(-1.0, w0, x, out)
+            add(a - 1, frames, 1.0, out, G, v)
+            for r in range(3):
+                triple(a - 1, v + r, n, frames, acceleration[r], wide, A)

@@ -6,21 +6,31 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.solve import descend
+from vidpretrain.solve.begin import fits
+from vidpretrain.solve.lane_clip import lane_curvature, lane_descend
 from vidpretrain.solve.problem import Problem
 from vidpretrain.solve.state import Work
 
-_ROUNDS, _ITERATIONS, _ROUNDING = 12, 3, 1e-9
+_ROUNDS, _ITERATIONS, _DAMPED, _ROUNDING = 12, 3, 1e-2, 1e-9
 
 
 def _hold_speed(work: Work, problem: Problem, c: int) -> int:
     """Rounds of multipliers until a component is nowhere too fast; the iterations they took."""
     L, D, st, s = work.L, work.D, work.st, work.scratch
     done, stiff, settled = 0, np.zeros(len(L.var_column)), st.settled[c].copy()
-    curvature(L, D, c, st, s, stiff)
+    fast = fits(work, c)
+    if fast:
+        lane_curvature(L, D, c, st, stiff)
+    else:
+        curvature(L, D, c, st, s, stiff)
+    st.damping[:] = descend.FIRST_DAMPING
     for _ in range(_ROUNDS):
         tighten(L, D, c, st, stiff)
-        st.damping[:] = descend.FIRST_DAMPING
-        done += descend.descend(L, D, c, 0, problem.frames, st, _ITERATIONS, problem.tolerance, False, s)[0]
+        st.damping[:] = np.minimum(st.damping, _DAMPED)  # a round that is refused altogether makes the next push twice
+        if fast:
+            done += lane_descend(L, D, c, st, _ITERATIONS, problem.tolerance, False)[0]
+        else:
+            done += descend.descend(L, D, c, 0, problem.frames, st, _ITERATIONS, problem.tolerance, False, s)[0]
         if excess(L, D, c, st) <= 0.0:
             break
     st.settled[c] |= settled

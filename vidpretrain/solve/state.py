@@ -50,6 +50,7 @@ def begin(tree: Tree, problem: Problem, start: Start) -> tuple[Work, bool]:
     D = data(tree, problem, L)
     joints = L.var_column >= 0
     columns = L.var_column[joints]
+    Q = tree.shortest(Q)
     Q[:, columns] = np.clip(Q[:, columns], D.lower[joints], D.upper[joints])
     Rb = np.ascontiguousarray(geometry.matrix_from_quat(geometry.normalize(base[:, :4])))
     pb = np.ascontiguousarray(base[:, 4:])

@@ -18,21 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidpretrain.dataset.files import disk_guard
+from vidpretrain.dataset.files import disk_guard, write_json
 from vidpretrain.errors import ConfigError, DiskFull
 
 _STEP = re.compile(r"step_(\d{8})")
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON aside, flush and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    with disk_guard(path), open(aside, "w", encoding="utf-8") as file:
-        json.dump(data, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 @contextmanager

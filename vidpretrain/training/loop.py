@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vidpretrain.dataset.files import disk_guard
+from vidpretrain.dataset.files import disk_guard, write_json
 from vidpretrain.errors import CheckpointError, ConfigError, InputError
 from vidpretrain.model import ModelConfig, VidPolicy
 from vidpretrain.training import checkpoint, setup
@@ -255,7 +255,7 @@ class Trainer:
             with self.ema.applied(self.bare), checkpoint.save_guard(self.out), quiet_transformers():
                 self.bare.save_pretrained(self.out / "model.tmp")
             checkpoint.replace_folder(self.out / "model.tmp", self.out / "model")
-            checkpoint.write_json(self.out / "train.json", summary)
+            write_json(self.out / "train.json", summary, allow_nan=True)
         self.accelerator.wait_for_everyone()
         return {**summary, "reused": False}
 

@@ -15,9 +15,8 @@ from jaxtyping import Float32, UInt8
 
 from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
-from vidpretrain.dataset.files import disk_guard
+from vidpretrain.dataset.files import disk_guard, write_json
 from vidpretrain.errors import ConfigError, InputError
-from vidpretrain.training.checkpoint import write_json
 from vidpretrain.training.policy import Policy
 from vidpretrain.training.rows import Rows, open_rows
 from vidpretrain.transforms import spec_to_dict

@@ -1,7 +1,7 @@
 """Absolute action chunks as motion relative to the state at the chunk's start, and back.
 
-Groups whose representation is "absolute" pass unchanged. Relative groups subtract the state, wrist poses become
-T_world_start^-1 T_world_then (the motion in the hand's own frame at the start), kept as translation and rot6d.
+Groups whose representation is "absolute" pass unchanged. Relative groups subtract the state, poses of wrists and base
+become T_world_start^-1 T_world_then (the motion in their own frame at the start), kept as translation and rot6d.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def relative_chunk(
     out = np.array(action)
     for group, columns in _relative_groups(spec):
         start = state[..., None, columns]
-        if group.quantity == "wrist_pose":
+        if group.quantity in ("wrist_pose", "base"):
             out[..., columns] = _pose_relative(start, action[..., columns])
         else:
             out[..., columns] = action[..., columns] - start
@@ -46,7 +46,7 @@ def absolute_chunk(
     out = np.array(relative)
     for group, columns in _relative_groups(spec):
         start = state[..., None, columns]
-        if group.quantity == "wrist_pose":
+        if group.quantity in ("wrist_pose", "base"):
             out[..., columns] = _pose_absolute(start, relative[..., columns])
         else:
             out[..., columns] = relative[..., columns] + start

@@ -6,7 +6,8 @@ import importlib
 from typing import Any
 
 _WHERE = {
-    **dict.fromkeys(("probe", "extract", "retarget", "pack", "check"), "data"),
+    **dict.fromkeys(("probe", "extract", "pack", "check"), "data"),
+    "retarget": "retargeting",
     **dict.fromkeys(("pretrain", "finetune", "evaluate", "predict"), "learn"),
     **dict.fromkeys(("run", "demo", "report"), "whole"),
     "RunConfig": "config",

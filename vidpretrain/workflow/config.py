@@ -10,6 +10,7 @@ from typing import Literal
 from vidpretrain.actions.config import ActionConfig
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.evaluate.config import EvaluateConfig
+from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion_files.config import MotionFileConfig
@@ -83,6 +84,7 @@ class RunConfig:
     motion: MotionConfig = field(default_factory=MotionConfig)
     motion_files: MotionFileConfig = field(default_factory=MotionFileConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
+    feasibility: FeasibilityConfig = field(default_factory=FeasibilityConfig)
     actions: ActionConfig = field(default_factory=ActionConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     robot_data: RobotDataConfig = field(default_factory=RobotDataConfig)
@@ -117,6 +119,7 @@ class RunConfig:
             pose=self.pose,
             motion=self.motion,
             retarget=self.retarget,
+            feasibility=self.feasibility,
             robot=self.robot,
             workers=self.workers,
         )

@@ -15,7 +15,6 @@ from vidpretrain.pipeline.pack import pack as pack_episodes
 from vidpretrain.pipeline.stages import Extraction, extract_all, sources_of
 from vidpretrain.workflow.config import RunConfig, with_videos
 from vidpretrain.workflow.files import write_text
-from vidpretrain.workflow.motion_files import are_motion_files, retarget_files
 from vidpretrain.workflow.progress import Bars
 
 
@@ -90,6 +89,7 @@ def _summary(config: RunConfig, done: Extraction, ledger: Ledger) -> dict[str, A
         "frames": done.frames,
         "seconds": round(done.seconds, 2),
         "frames_per_s": round(done.frames / max(done.seconds, 1e-9), 2),
+        "verdicts": done.verdicts,
         "stages": {name: {"made": new, "reused": old} for name, (new, old) in done.stages.items()},
         "recomputed": made,
         "reused": reused,
@@ -124,9 +124,7 @@ def extract(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def retarget(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
-    """Joint motion of the robot for every human motion of a run (extracting what is not there yet) or of files."""
-    if are_motion_files(inputs):
-        return retarget_files(config, inputs)
+    """Joint motion of the robot for every human motion of a run, in its store; extracts what is not there yet."""
     config = of_run(config, inputs)
     done = extraction(config, "robot")
     summary = _summary(config, done, done.ledger())

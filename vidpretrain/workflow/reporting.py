@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidpretrain import config as configuration
+from vidpretrain.feasibility import Feasibility
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.clips import ClipOutcome, Segment, SourceOutcome
 from vidpretrain.pipeline.ledger import Ledger
@@ -102,6 +103,11 @@ def _figures(config: RunConfig, done: Extraction, packed: Packed, ledger: Ledger
             label="limit and speed violations", value=f"{limits[0]} + {limits[1]}", note=f"of {limits[2]} robot frames"
         )
     )
+    if done.verdicts:
+        total = sum(done.verdicts.values())
+        worse = ", ".join(f"{count} {name}" for name, count in done.verdicts.items() if name != "feasible")
+        feasible = f"{done.verdicts.get('feasible', 0)} of {total}"
+        figures.append(Figure(label="feasible robot motions", value=feasible, note=worse))
     if evaluation := learned.get("evaluation"):
         methods = evaluation["methods"]
         best = min(methods[name]["error"] for name in evaluation["baselines"])
@@ -216,6 +222,9 @@ def _accepted(source: SourceOutcome, clip: ClipOutcome, segment: Segment, media:
         stills=_pictures(media, Path(source.source.uri).name),
         movie=None if media is None else media.movie,
         movie_caption="the person with landmarks, the robot playing the same motion" if media and media.movie else "",
+        verdict=str(segment.verdict or ""),
+        flaws=_flaws(segment),
+        faults=segment.faults,
     )
 
 
@@ -231,7 +240,16 @@ def _rejected(entry: Any, source: SourceOutcome, media: Media | None) -> ClipRow
         seconds=0.0 if info is None else info.duration_ns / 1e9,
         license=entry.license,
         stills=_pictures(media, Path(entry.uri).name),
+        faults=tuple(str(fault) for fault in entry.reject.faults),
     )
+
+
+def _flaws(segment: Segment) -> tuple[str, ...]:
+    """The findings that bear on the verdict, in words."""
+    if segment.feasibility_path is None:
+        return ()
+    found: Feasibility = serialize.load(segment.feasibility_path)
+    return tuple(str(finding) for finding in found.findings if finding.counts)
 
 
 def _pictures(media: Media | None, name: str) -> tuple[Picture, ...]:
