@@ -170,6 +170,18 @@ def test_bridges_follow_a_curve_and_touch_nothing_seen() -> None:
     assert np.abs(out - curve).max() < 0.5 * np.abs(straight - curve).max()
 
 
+def test_sigma_grows_with_misfit_in_gaps_and_with_what_is_assumed() -> None:
+    camera = look_at(np.array([0.08, 0, 1.62]), np.array([0.55, 0, 1.05]))
+    filmed = film(reaching(TIME_S), camera, fov_x_deg=90.0, body=False)
+    rough = film(reaching(TIME_S), camera, fov_x_deg=90.0, body=False, noise_px=12.0)
+    sure = build(filmed, EGO)
+    assert np.median(build(rough, EGO).sigma_m[:, WRISTS]) > 1.2 * np.median(sure.sigma_m[:, WRISTS])
+    gap = build(hide(filmed, RIGHT, slice(40, 48)), EGO)
+    assert gap.sigma_m[44, 54] > 1.5 * gap.sigma_m[30, 54]
+    unsure = build(filmed, dataclasses.replace(EGO, fov_x_deg=None, height_m=None))
+    assert np.median(unsure.sigma_m[:, WRISTS]) > 1.5 * np.median(sure.sigma_m[:, WRISTS])
+
+
 def test_config_refuses_what_is_not_positive() -> None:
     with pytest.raises(ValueError, match="hand_px"):
         FitConfig(hand_px=0.0)

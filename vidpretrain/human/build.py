@@ -205,7 +205,7 @@ def _hand(b: _Build, side: str, parent: str, wrist: np.ndarray, A: np.ndarray, l
     def turn(axis):
         return hand * (A @ axis)
 
-    palm = dict(zip(PALM, PALM_SHAPE, strict=True))
+    palm: dict[int, np.ndarray] = dict(zip(PALM, PALM_SHAPE, strict=True))
     b.site(f"{side}_hand_wrist", parent, wrist)
     up = parent
     along, goal = geometry.normalize(_THUMB_ALONG), geometry.normalize(_THUMB_GOAL)

@@ -13,11 +13,12 @@ from jaxtyping import Int64
 
 from vidpretrain import skeletons
 from vidpretrain.kinematics import site_poses
-from vidpretrain.motion.body import Body, follow
+from vidpretrain.motion.body import ARM, PALM, Body, follow
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit_body import FittedBody, fit_body
 from vidpretrain.motion.fit_ego import fit_ego
 from vidpretrain.motion.fit_hand import fit_hand_alone, hand_points
+from vidpretrain.motion.fit_sigma import hand_sigma
 from vidpretrain.motion.hands import Hand
 from vidpretrain.types import Camera, PoseTrack
 
@@ -40,9 +41,10 @@ def fit_human(
     alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
     if view == "ego" and any(hand.seen.any() for hand in hands.values()):
         held = fit_ego(tracks, hands, fitted, camera, config)
-        return None, {s: _moved(hands[s], hand_points(held[s], s), hands[s].seen) for s in skeletons.SIDES}
+        out = {s: _moved(hands[s], hand_points(held[s], s), hands[s].seen) for s in skeletons.SIDES}
+        return None, _with_sigma(out, tracks, camera, view, config)
     if body is None:
-        return None, alone
+        return None, _with_sigma(alone, tracks, camera, view, config)
     human = fit_body(tracks, body, hands, fitted, camera, config)
     points = human_points(human)
     out = {}
@@ -53,7 +55,21 @@ def fit_human(
             hand = follow(hand, points[:, part.start], both, time_ns)
             hand = _moved(hand, points[:, part], both)
         out[side] = hand
-    return dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE]), out
+    out = _with_sigma(out, tracks, camera, view, config)
+    sigma = body.sigma_m.copy()
+    for side in skeletons.SIDES:
+        both = np.flatnonzero(out[side].seen & body.found)
+        sigma[np.ix_(both, [ARM[side][2], *PALM[side]])] = out[side].sigma_m[both, None]
+    return dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE], sigma_m=sigma), out
+
+
+def _with_sigma(hands: dict[str, Hand], tracks, camera: Camera, view: str, config: MotionConfig) -> dict[str, Hand]:
+    """The hands with the fit's sigma in place of the parts'; it has the depth's in it."""
+    out = {}
+    for side, hand in hands.items():
+        sigma = hand_sigma(hand, tracks[f"hand21_{side}"], camera, view, config)
+        out[side] = dataclasses.replace(hand, sigma_m=sigma, sigma_depth_m=np.where(hand.seen, 0.0, np.nan))
+    return out
 
 
 def human_points(human: FittedBody) -> np.ndarray:

@@ -107,7 +107,7 @@ def _evidence(
     bridged = body.found & ~ok.any(axis=1)
     of_body[bridged] = fit.run_on_weight * np.median(of_body[ok.any(axis=1)], axis=0)
     alone = {side: ~(hands[side].seen & body.found)[part] for side in skeletons.SIDES}
-    look = seen(track, ok.any(axis=1), camera, TRUNK_CENTRE).cut(part)
+    look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
     terms = body_terms(tree, look, of_body[part], alone, legs, lens, fit)
     of_hand = {
         s: np.where(body.found, hand_weight(hands[s], tracks[f"hand21_{s}"], config), 0) for s in skeletons.SIDES

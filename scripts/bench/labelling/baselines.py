@@ -1,8 +1,9 @@
 """What others do frame by frame from the same landmarks, the same camera and the same height.
 
-`hand_pnp`: the hand network's relative points, scaled to the person's hand, placed by perspective-n-point (OpenCV), as in
-users' scripts around MediaPipe. `wrist_and_depth`: the wrist's pixel (the hand's where there is one, else the body's) at
-the depth of the body network's wrist, the body scaled to the height and placed by PnP.
+`hand_pnp`: the hand network's relative points, scaled to the person's hand, placed by perspective-n-point (OpenCV,
+refined from the network's own orientation), as in users' scripts around MediaPipe. `wrist_and_depth`: the wrist's pixel
+(the hand's where there is one, else the body's) at the depth of the body network's wrist, the body scaled to the height
+and placed by PnP.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from vidpretrain import skeletons
 from vidpretrain.motion import bones
 
 _HAND_OF_HEIGHT = bones.HAND_OF_HEIGHT
-_BODY_POINTS = list(range(11, 17)) + [23, 24]
+_BODY_POINTS = [*range(11, 17), 23, 24]
 
 
 def hand_pnp(sample) -> Labels:
@@ -63,7 +64,14 @@ def _pnp(shape: np.ndarray, pixel: np.ndarray, K: np.ndarray, used: list[int]) -
     """The shape's points in the camera's frame, NaN where PnP fails or puts them behind the camera."""
     import cv2
 
-    ok, turn, shift = cv2.solvePnP(shape[used], pixel[used].astype(float), K, None, flags=cv2.SOLVEPNP_SQPNP)
+    f = 0.5 * (K[0, 0] + K[1, 1])
+    spread = np.linalg.norm(pixel[used] - pixel[used].mean(axis=0), axis=1).mean()
+    depth = f * np.linalg.norm(shape[used] - shape[used].mean(axis=0), axis=1).mean() / max(spread, 1e-6)
+    middle = np.append((pixel[used].mean(axis=0) - K[:2, 2]) / f, 1.0) * depth
+    turn, shift = np.zeros((3, 1)), (middle - shape[used].mean(axis=0))[:, None]
+    ok, turn, shift = cv2.solvePnP(
+        shape[used], pixel[used].astype(float), K, None, turn, shift, True, cv2.SOLVEPNP_ITERATIVE
+    )
     if not ok:
         return np.full_like(shape, np.nan)
     placed = shape @ cv2.Rodrigues(turn)[0].T + shift[:, 0]

@@ -71,7 +71,7 @@ def _sample(index: int, row: dict[str, Any]) -> Sample | None:
 
 
 def kept_tracks(path: Path, clip_id: str, digest: str, look: Callable[[], Any]) -> tuple[PoseTrack, ...] | None:
-    """The tracks in a file whose note says `digest`; else those that `look` finds, kept there. None without a person."""
+    """The tracks in a file whose note says `digest`, else those that `look` finds; None without a person."""
     note = path.with_suffix(".json")
     said = json.loads(note.read_text()) if note.is_file() else None
     if said == f"{digest} nobody":

@@ -1,4 +1,4 @@
-"""The benchmark's rows: every method on the same clips, one row per quantity and view, with the bar where one is set."""
+"""The benchmark's rows: every method on the same clips, one row per quantity and view, with the bar if there is one."""
 
 from __future__ import annotations
 
@@ -166,9 +166,10 @@ def document(rows: list[dict[str, Any]], samples: list[Sample], split: str) -> s
         "",
         "`make bench-labels` makes this table again (`python scripts/bench/labels.py --docs docs/results/labels.md`).",
         "",
-        f"Commit {commit.stdout.strip()}; Python {platform.python_version()}, one thread. {len(samples)} rendered clips "
-        f"of the {split} split, {frames} frames; medians over frames and both hands. Height and intrinsics known unless "
-        f"a row says otherwise, no offsets learned on rendered people. {sum(met)} of {len(met)} bars met.",
+        f"Commit {commit.stdout.strip()}; Python {platform.python_version()}, one thread. {len(samples)} rendered "
+        f"clips of the {split} split, {frames} frames; medians over frames and both hands. Height and intrinsics known "
+        "unless a row says otherwise, no offsets learned on rendered people. "
+        f"{sum(met)} of {len(met)} bars met.",
         "",
         "| what | value | unit | bar | met |",
         "|---|---|---|---|---|",
