@@ -30,7 +30,7 @@ robots: setup ## install the packages with further robots and hands inside (0.8 
 	@scripts/robots.sh
 
 robots-table: setup ## every robot on every motion: docs/robots.md, made from where it was stopped
-	@$(BIN)/python scripts/bench/robots.py
+	@$(BIN)/python scripts/bench/robots.py --docs docs/robots.md
 
 interop: setup ## open a written data set in lerobot, in an environment of its own
 	@scripts/interop.sh

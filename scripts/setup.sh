@@ -92,7 +92,7 @@ if [[ ! -x $VENV/bin/uv ]]; then
         die "uv could not be installed: python -m pip install uv"
 fi
 
-say "installing the packages of constraints.txt (about 8 GB with the stock torch)"
+say "installing the packages of constraints.txt (about 8.5 GB with the stock torch)"
 uv_install() {
     "$VENV/bin/uv" pip install -q --python "$VENV/bin/python" --constraint constraints.txt "$@"
 }

@@ -3,7 +3,8 @@
 
 Per robot: joints in the group that its YAML says, finger joints on the right finger, side, the angle between palm
 frames, and distances of wrists and fingertips. Robots whose YAML began as such a guess (all but G1, H1, T1 and Dex3)
-were corrected on renderings, so their agreement says how much was corrected, not more.
+were corrected on renderings, so their agreement says how much was corrected, not more. Then models that no robot file
+describes (`unseen.py`), with their makers' names and without any. Every joint that was guessed wrong is named.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from unseen import UNSEEN, Unseen, mapped
 
 from vidpretrain import geometry
 from vidpretrain.errors import VidpretrainError
@@ -37,15 +41,43 @@ def main() -> int:
         try:
             line, missed = compare(name)
         except VidpretrainError as error:
-            line, missed = f"not here: {error.message}", 0
-        wrong += missed
+            line, missed = f"not here: {error.message}", []
+        wrong += len(missed)
         print(f"{name:<14} {line}")
-    print(f"\njoints in another group than the YAML says: {wrong}")
+        for text in missed:
+            print(f"{'':<14}   wrong: {text}")
+    print(f"\njoints in another group than the YAML says: {wrong}\n")
+    for model in UNSEEN:
+        wrong += unseen(model)
+    print(f"\njoints in another group altogether: {wrong}")
     return 0 if wrong == 0 else 1
 
 
-def compare(name: str) -> tuple[str, int]:
-    """(line of the table, joints in another group than the YAML says)."""
+def unseen(model: Unseen) -> int:
+    """Print two lines for a model that no robot file describes; the joints that were guessed wrong with its names."""
+    path = model.path
+    if path is None:
+        print(f"{model.name:<36} not here (next: make robots)")
+        return 0
+    count = 0
+    for named in (True, False):
+        words = "with its names" if named else "names taken away"
+        try:
+            guess, remarks = mapped(model, path, named=named)
+        except VidpretrainError as error:
+            print(f"{model.name:<36} {words:<17} not mapped: {error.message}")
+            count += named
+            continue
+        missed = [f"{j} in {g}, is {model.group(j)}" for j, g in guess.items() if g != model.group(j)]
+        print(f"{model.name:<36} {words:<17} {len(guess) - len(missed):>3}/{len(guess):<4} {len(remarks)} remarks")
+        for text in missed:
+            print(f"{'':<36}   wrong: {text}")
+        count += len(missed) if named else 0
+    return count
+
+
+def compare(name: str) -> tuple[str, list[str]]:
+    """(line of the table, joints in another group than the YAML says, each with both groups)."""
     truth = load_robot(name)
     file, beside = read_file(name)
     model = find_assets(file.model.file, file.model.packages, file.model.next_command, beside)
@@ -55,7 +87,8 @@ def compare(name: str) -> tuple[str, int]:
     of = {joint: group for group, joints in truth.groups.items() for joint in joints}
     mine = {joint: group for group, joints in guess.groups.items() for joint in joints}
     known = [joint for joint in mine if joint in of]
-    right = sum(mine[joint] == of[joint] for joint in known)
+    missed = [f"{joint} in {mine[joint]}, is {of[joint]}" for joint in known if mine[joint] != of[joint]]
+    right = len(known) - len(missed)
     a, b = (poses(robot, truth) for robot in (truth, guess))
     both = [site for site in a if site in b]
     wrists = [site for site in both if site.endswith("_wrist")]
@@ -68,7 +101,7 @@ def compare(name: str) -> tuple[str, int]:
         f"{right:>4}/{len(known):<4} {len(both):>3}/{len(a):<3} {max(gap[s] for s in wrists):>5.1f} mm "
         f"{max(angle):>6.1f} deg {tip:>16}  {len(added.remarks)}{' ' + BODY_ONLY[name] if name in BODY_ONLY else ''}"
     )
-    return line, len(known) - right
+    return line, missed
 
 
 def poses(robot, like) -> dict[str, np.ndarray]:

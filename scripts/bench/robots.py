@@ -2,7 +2,7 @@
 """All shipped robots on all motions: errors, feasibility, collisions and speed, as docs/robots.md: 'make robots-table'.
 
     python scripts/bench/robots.py [--data FOLDER] [--videos FOLDER] [--out runs/robots] [--docs docs/robots.md]
-                                   [--robot NAME ...] [--seconds 600]
+                                   [--robot NAME ...] [--set KEY=VALUE ...] [--seconds 600]
 
 A row is one motion on one robot. Rows are kept in OUT/store under a key of the robot, the motion, the settings and the
 code, so that a run that was stopped, or whose time was up (--seconds), goes on where it ended, and a change of the
@@ -35,15 +35,19 @@ def main(words: list[str] | None = None) -> int:
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR"):
         os.environ[f"{name}_NUM_THREADS"] = "1"  # before anything imports NumPy
     asked = _arguments(words)
+    from vidpretrain.config import load
+    from vidpretrain.workflow.config import RunConfig
+
     end = time.monotonic() + asked.seconds
     people, left_out = motions(asked)
     robots, missing = robots_of(asked.robot)
+    settings = load(RunConfig, None, asked.set)
     rows, undone = [], 0
     for robot in robots:
         warm = False
         fitting = [person for person in people if not (robot.is_hand and person["kind"] == "body")]
         for person in fitting:
-            row, warm = _row(asked, robot, person, warm, allowed=time.monotonic() < end)
+            row, warm = _row(asked, settings, robot, person, warm, allowed=time.monotonic() < end)
             undone += row is None
             rows += [row] if row else []
         done = sum(row["robot"] == robot.name for row in rows)
@@ -65,10 +69,13 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         "--rate-hz", type=float, default=30.0, help="frames a second of the files (all shared ones: 30)"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "robots")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "robots.md")
+    parser.add_argument("--docs", type=Path, default=None, help="where the page goes (default: OUT/robots.md)")
     parser.add_argument("--robot", nargs="*", default=[], help="these robots only (default: all that are shipped)")
+    parser.add_argument("--set", nargs="*", default=[], help="of a run's configuration: retarget.self_collision=true")
     parser.add_argument("--seconds", type=float, default=600.0, help="stop making rows after so long")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    asked.docs = asked.docs or asked.out / "robots.md"
+    return asked
 
 
 # ---- what is retargeted, and onto what ----
@@ -139,24 +146,22 @@ def _sha(path: Path) -> str:
 
 
 # ---- a row ----
-def _row(asked, robot, person, warm: bool, allowed: bool) -> tuple[dict[str, Any] | None, bool]:
+def _row(asked, settings, robot, person, warm: bool, allowed: bool) -> tuple[dict[str, Any] | None, bool]:
     """(the row, kept or made; None where the time is up, whether this robot's code is compiled and warm)."""
-    from vidpretrain.feasibility import FeasibilityConfig
     from vidpretrain.pipeline.store import Store
-    from vidpretrain.retarget import RetargetConfig
 
     store = Store(asked.out / "store")
-    key = store.key("table", robot.digest, person["digest"], RetargetConfig(), FeasibilityConfig(), rooms=_ROOMS)
+    key = store.key("table", robot.digest, person["digest"], settings.retarget, settings.feasibility, rooms=_ROOMS)
     row = store.get("table", key)
     if row is None and allowed:
         if not warm:
-            _warm_up(robot, person["human"])
-        row, warm = measure(robot, person), True
+            _warm_up(robot, person["human"], settings)
+        row, warm = measure(robot, person, settings), True
         store.put("table", key, row)
     return row, warm
 
 
-def _warm_up(robot, human) -> None:
+def _warm_up(robot, human, settings) -> None:
     import dataclasses
 
     import numpy as np
@@ -166,31 +171,31 @@ def _warm_up(robot, human) -> None:
     start = max(0, len(human.time_ns) // 2 - _WARM)
     fields = {f.name: getattr(human, f.name) for f in dataclasses.fields(human)}
     short = {n: v[start : start + 2 * _WARM] for n, v in fields.items() if isinstance(v, np.ndarray)}
-    retarget(dataclasses.replace(human, **short), robot)
+    retarget(dataclasses.replace(human, **short), robot, settings.retarget)
 
 
-def measure(robot, person: dict[str, Any]) -> dict[str, Any]:
+def measure(robot, person: dict[str, Any], settings) -> dict[str, Any]:
     """One motion on one robot, measured; never an exception of the data's making."""
     import numpy as np
 
-    from vidpretrain.feasibility import FeasibilityConfig, assess
+    from vidpretrain.feasibility import assess
     from vidpretrain.retarget import retarget
     from vidpretrain.types import Reject
 
     row = {"robot": robot.name, "motion": person["name"], "kind": person["kind"], "reason": ""}
     start = time.perf_counter()
     try:
-        moved = retarget(person["human"], robot)
+        moved = retarget(person["human"], robot, settings.retarget)
     except Exception as error:  # noqa: BLE001 - one bad pair must not stop the table; the reason is in its row
         return row | {"reason": f"{type(error).__name__}: {error}"}
     seconds = time.perf_counter() - start
     if isinstance(moved, Reject):
         return row | {"reason": f"{moved.reason}: {moved.detail}"}
     try:
-        report = assess(moved, robot)
+        report = assess(moved, robot, settings.feasibility)
     except Exception as error:  # noqa: BLE001 - as above
         return row | {"reason": f"{type(error).__name__}: {error}"}
-    limit = FeasibilityConfig().max_collision_m
+    limit = settings.feasibility.max_collision_m
     worst = report.findings and max(report.findings, key=lambda f: (f.flaw in report.reasons[:1], f.counts, f.share))
     return row | {
         "frames": len(moved.time_ns),
@@ -233,7 +238,7 @@ def _write(asked, rows, missing, left_out, undone: int) -> None:
     os.replace(asked.out / "robots.csv.tmp", asked.out / "robots.csv")
     whole = {"rows": rows, "missing": missing, "left_out": left_out, "undone": undone, "commit": commit()}
     _aside(asked.out / "robots.json", json.dumps(whole, indent=1))
-    _aside(asked.docs, document(rows, missing, left_out, undone, commit()))
+    _aside(asked.docs, document(rows, missing, left_out, undone, commit(), asked.set))
 
 
 def _aside(path: Path, text: str) -> None:

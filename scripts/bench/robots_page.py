@@ -14,13 +14,21 @@ _GROUPS = (
 _VERDICTS = ("feasible", "doubtful", "infeasible")
 
 
-def document(rows: list[dict[str, Any]], missing: list[str], left_out: list[str], undone: int, commit: str) -> str:
+def document(
+    rows: list[dict[str, Any]],
+    missing: list[str],
+    left_out: list[str],
+    undone: int,
+    commit: str,
+    settings: list[str],
+) -> str:
     """The whole page as Markdown."""
     blocks = [
         "# Robots and motions\n\n"
         "All shipped robots on all motions, one thread: `make robots && make robots-table` writes this page again "
         "(it goes on where it was stopped; every row is in `runs/robots/robots.csv` and `.json`).\n\n"
-        f"Commit {commit}. Medians over motions of each motion's median over frames and sides; *p95* is the median of "
+        f"Commit {commit}, {said_of(settings)}. Medians over motions of each motion's median over frames and sides; "
+        "*p95* is the median of "
         "the motions' 95th percentiles. *Colliding*: frames in which the robot is more than 5 mm inside itself, over "
         "all frames. *Verdict*: motions that are feasible / doubtful / infeasible by `vidpretrain.feasibility`; "
         "infeasible asks for more than a joint's torque, speed or limit, or collides, in more than 5 % of the frames. "
@@ -39,6 +47,11 @@ def document(rows: list[dict[str, Any]], missing: list[str], left_out: list[str]
     if said:
         blocks.append("## Left out\n" + "\n".join(said))
     return "\n\n".join(blocks) + "\n"
+
+
+def said_of(settings: list[str]) -> str:
+    """The settings in words."""
+    return f"settings {' '.join(settings)}" if settings else "default settings"
 
 
 def _table(rows: list[dict[str, Any]], kind: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vidpretrain.collision import CollisionModel, distances, model_of
-from vidpretrain.collision.near import capsule_arrays, linearise
+from vidpretrain.collision.linear import linearise
+from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.errors import InputError
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.robot.extract import extract_tree, light_model

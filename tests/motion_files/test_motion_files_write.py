@@ -112,7 +112,7 @@ def test_csv_as_the_converters_read_it(tmp_path, robot, motion):
 
 
 def test_wrong_asks_and_wrong_files(tmp_path, robot, motion):
-    with pytest.raises(UsageError, match="picture in every row"):
+    with pytest.raises(UsageError, match="folder of many files"):
         write_motion(tmp_path / "set", motion, robot, format="lerobot")
     with pytest.raises(UsageError, match="unknown format"):
         write_motion(tmp_path / "a.fbx", motion, robot)

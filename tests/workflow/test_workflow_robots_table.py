@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidpretrain.workflow.config import RunConfig
+
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "motion_files"))
 import motion_file_makers as makers  # noqa: E402
@@ -72,7 +74,7 @@ def test_an_exception_in_one_pair_is_its_row(script, monkeypatch):
 
     monkeypatch.setattr(vidpretrain.retarget, "retarget", fails)
     robot = type("R", (), {"name": "r"})()
-    row = script.measure(robot, {"name": "m", "kind": "body", "human": None})
+    row = script.measure(robot, {"name": "m", "kind": "body", "human": None}, RunConfig())
     assert "ZeroDivisionError" in row["reason"]
 
 
@@ -87,7 +89,7 @@ def test_the_page_counts_what_did_not_come_out(script):
     }  # fmt: skip
     bad = {**blank, "motion": "jump", "reason": "not_converged: far off"}
     none = {**blank, "robot": "b", "motion": "walk", "reason": "no_usable_segment: nothing"}
-    page = document([good, bad, none], [], [], 0, "abc 2026-01-01")
+    page = document([good, bad, none], [], [], 0, "abc 2026-01-01", [])
     line = next(line for line in page.splitlines() if line.startswith("| a |"))
     assert "1/2" in line
     assert "2.0 (5.0)" in line

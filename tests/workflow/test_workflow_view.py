@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidpretrain.dataset import check_dataset, open_dataset
-from vidpretrain.errors import InputError, MissingExtra, UnknownName, UsageError
+from vidpretrain.errors import ConfigError, InputError, MissingExtra, UnknownName, UsageError
 from vidpretrain.motion_files import read_robot_motion
 from vidpretrain.robot import load_robot
 from vidpretrain.workflow import recording, retargeting, view
@@ -204,6 +204,25 @@ def test_wrong_names_end_the_command_before_any_work(folder, tmp_path, asked, er
     with pytest.raises(error, match=words):
         retargeting.retarget(RunConfig(out=tmp_path / "run"), (str(folder / "wave.npz"),), **asked)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_robot_whose_arms_are_too_short_does_not_keep_others_from_moving(folder, tmp_path, monkeypatch):
+    import vidpretrain.retarget
+
+    whole = vidpretrain.retarget.retarget
+
+    def picky(person, robot, config):
+        if robot.name == "t1":
+            raise ConfigError("the arms of t1 are too short")
+        return whole(person, robot, config)
+
+    monkeypatch.setattr(vidpretrain.retarget, "retarget", picky)
+    config, wave = RunConfig(out=tmp_path / "run"), (str(folder / "wave.npz"),)
+    result = retargeting.retarget(config, wave, robot="t1,g1_inspire", format="csv")
+    assert (result["accepted"], result["rejected"]) == (1, 1)
+    assert "too short" in result["motions"][0]["detail"]
+    with pytest.raises(ConfigError, match="too short"):
+        retargeting.retarget(config, wave, robot="t1")
 
 
 def test_inputs_that_do_not_go_together(folder, tmp_path):

@@ -7,17 +7,20 @@ from functools import lru_cache
 import mujoco
 import numpy as np
 
-from vidpretrain.collision.near import all_distances, capsule_arrays
+from vidpretrain import geometry
+from vidpretrain.collision import capsules
+from vidpretrain.collision.near import capsule_arrays, survey
 from vidpretrain.collision.types import CollisionModel
 from vidpretrain.errors import InputError
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.robot import Robot, mj_spec
-from vidpretrain.robot.extract import extract_tree, light_model
+from vidpretrain.robot.extract import carriers, extract_tree
 from vidpretrain.tree import Tree
 
 NEAR_M, CLEAR_M = 0.008, 0.003
 _SAMPLES, _ALWAYS = 1500, 0.4
-_STRIPS, _QUANTILE = 4, 0.97
+_FEW, _FEW_JOINTS = 150, 3
+_RING = 24
 _SPHERE, _CAPSULE, _CYLINDER, _BOX, _ELLIPSOID, _MESH = (
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{n}")) for n in ("SPHERE", "CAPSULE", "CYLINDER", "BOX", "ELLIPSOID", "MESH")
 )
@@ -48,8 +51,7 @@ class _Keyed:
 def _of_robot(digest: str, keyed: _Keyed) -> CollisionModel:
     robot = keyed.robot
     spec = mj_spec(robot)
-    free = [b.name for b in spec.bodies if any(int(joint.type) == 0 for joint in b.joints)]
-    return _build(spec, free[0], np.asarray(robot.home))
+    return _build(spec, _free_body(spec), np.asarray(robot.home))
 
 
 def _build(spec, base: str, home: np.ndarray | None) -> CollisionModel:
@@ -57,111 +59,127 @@ def _build(spec, base: str, home: np.ndarray | None) -> CollisionModel:
         model = spec.compile()
     except ValueError as error:
         raise InputError(f"MuJoCo cannot compile the model: {error}") from None
-    shapes = _shapes(model)
-    names = []
-    for k, (body, start, end, _) in enumerate(shapes):
-        for place, point in (("start", start), ("end", end)):
-            spec.body(body).add_site(name=f"capsule_{k}_{place}", pos=point)
-            names.append(f"capsule_{k}_{place}")
-    tree = extract_tree(light_model(spec), base, tuple(names))
-    ends = np.array(tree.T_joint_site[:, 4:]).reshape(-1, 2, 3)
+    shapes, carried = _shapes(model), carriers(model, base)
+    body = [model.body(name).id for name, _, _, _ in shapes]
+    kept = [k for k, b in enumerate(body) if b in carried]  # what is outside the base's tree does not move with it
+    ends = [[geometry.transform(carried[body[k]][1], end) for end in shapes[k][1:3]] for k in kept]
+    p_joint = np.array(ends, dtype=float).reshape(-1, 2, 3)
+    tree = extract_tree(model, base, ())
     out = CollisionModel(
-        names=tuple(body for body, _, _, _ in shapes),
-        joint=np.array(tree.site_joint[::2]),
-        p_joint_start=np.ascontiguousarray(ends[:, 0]),
-        p_joint_end=np.ascontiguousarray(ends[:, 1]),
-        radius_m=np.array([radius for _, _, _, radius in shapes]),
+        names=tuple(shapes[k][0] for k in kept),
+        joint=np.array([carried[body[k]][0] for k in kept], dtype=np.int64),
+        p_joint_start=np.ascontiguousarray(p_joint[:, 0]),
+        p_joint_end=np.ascontiguousarray(p_joint[:, 1]),
+        radius_m=np.array([shapes[k][3] for k in kept]),
         pairs=np.zeros((0, 2), dtype=np.int64),
     )
-    return _with_pairs(out, tree, home)
+    return _with_pairs(out, tree, home, model)
 
 
 def _shapes(model) -> list[tuple[str, np.ndarray, np.ndarray, float]]:
     """(body, start, end, radius) of every capsule, in the bodies' frames."""
-    out = []
+    out, of_mesh = [], {}
     for b in range(1, model.nbody):
-        geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid == b)]
-        solid = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms
-        for g in solid:
+        for g in _solid(model, b):
             R = np.empty(9)
             mujoco.mju_quat2Mat(R, model.geom_quat[g])
             R = R.reshape(3, 3)
-            for start, end, radius in _capsules(model, g):
-                ends = (R @ start + model.geom_pos[g], R @ end + model.geom_pos[g])
-                out.append((model.body(b).name, *ends, float(radius)))
+            mesh = int(model.geom_dataid[g]) if int(model.geom_type[g]) == _MESH else -1
+            found = of_mesh.get(mesh)
+            if found is None:
+                found = _capsules(model, g)
+            if mesh >= 0:
+                of_mesh[mesh] = found
+            for row in found:
+                ends = (R @ row[:3] + model.geom_pos[g], R @ row[3:6] + model.geom_pos[g])
+                out.append((model.body(b).name, *ends, float(row[6])))
     return out
 
 
-def _capsules(model, g: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Capsules of one geom in its own frame: itself, or strips through a mesh or box."""
+def _capsules(model, g: int) -> np.ndarray:
+    """Capsules (k 7: start, end, radius) of one geom in its own frame: itself, or some around a mesh or box."""
     kind, size = int(model.geom_type[g]), model.geom_size[g]
-    z = np.array([0.0, 0.0, 1.0])
-    if kind == _SPHERE:
-        return [(np.zeros(3), np.zeros(3), size[0])]
-    if kind == _CAPSULE:
-        return [(-size[1] * z, size[1] * z, size[0])]
+    if kind in (_SPHERE, _CAPSULE):
+        half = float(size[1]) if kind == _CAPSULE else 0.0
+        return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
+    if kind == _CYLINDER and size[1] >= size[0]:  # many a URDF's cylinder stands for a round link: as thick as that
+        half = float(size[1] - 0.5 * size[0])
+        return np.array([[0.0, 0.0, -half, 0.0, 0.0, half, size[0]]])
+    points = _points(model, g)
+    return capsules.fit(points) if len(points) else np.zeros((0, 7))  # planes and height fields belong to no link
+
+
+def _points(model, g: int) -> np.ndarray:
+    """Points (n 3) of one geom's surface in its own frame, whose hull it is; none of a plane or height field."""
+    kind, size = int(model.geom_type[g]), model.geom_size[g]
+    if kind in (_SPHERE, _CAPSULE):
+        ball, up = size[0] * capsules.sphere(200), np.array([0.0, 0.0, size[1] if kind == _CAPSULE else 0.0])
+        return np.concatenate([ball - up, ball + up])
     if kind == _CYLINDER:
-        half = max(0.0, size[1] - size[0])
-        return [(-half * z, half * z, size[0])]
-    if kind in (_BOX, _ELLIPSOID):
-        corners = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1])).reshape(3, -1).T * size
-        return _strips(corners)
+        angle = 2 * np.pi * np.arange(_RING) / _RING
+        up = np.array([0.0, 0.0, size[1]])
+        ring = size[0] * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+        return np.concatenate([ring - up, ring + up])
+    if kind == _BOX:
+        return np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T * size
+    if kind == _ELLIPSOID:
+        return capsules.sphere(200) * size
     if kind == _MESH:
         m = int(model.geom_dataid[g])
         first = int(model.mesh_vertadr[m])
-        return _strips(np.array(model.mesh_vert[first : first + int(model.mesh_vertnum[m])], dtype=float))
-    return []  # planes and height fields belong to no link
+        return np.array(model.mesh_vert[first : first + int(model.mesh_vertnum[m])], dtype=float)
+    return np.zeros((0, 3))
 
 
-def _strips(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Parallel capsules along the longest axis of a cloud, side by side where it is flat."""
-    centre = 0.5 * (points.max(axis=0) + points.min(axis=0))
-    axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
-    local = (points - centre) @ axes.T
-    low, high = local.min(axis=0), local.max(axis=0)
-    half = 0.5 * (high - low)
-    thin = max(half[2], 1e-4)
-    count = int(np.clip(round(half[1] / thin), 1, _STRIPS))
-    width = half[1] / count
-    radius = max(thin, width) if count > 1 else _quantile(np.hypot(local[:, 1], local[:, 2]), thin)
-    out = []
-    for k in range(count):
-        y = low[1] + (2 * k + 1) * width
-        reach = max(0.0, half[0] - radius)
-        middle = np.array([0.5 * (low[0] + high[0]), y, 0.5 * (low[2] + high[2])])
-        along = np.array([reach, 0.0, 0.0])
-        out.append((centre + (middle - along) @ axes, centre + (middle + along) @ axes, radius))
-    return out
+def surface_of(robot: Robot, joint: int) -> np.ndarray:
+    """Points of what a joint carries; see `collision.surface_of`."""
+    return _surface(robot.digest, _Keyed(robot), joint)
 
 
-def _quantile(radial: np.ndarray, least: float) -> float:
-    return max(least, min(float(np.quantile(radial, _QUANTILE)), float(radial.max())))
+@lru_cache(maxsize=64)
+def _surface(digest: str, keyed: _Keyed, joint: int) -> np.ndarray:
+    spec = mj_spec(keyed.robot)
+    model = spec.compile()
+    carried, out = carriers(model, _free_body(spec)), [np.zeros((0, 3))]
+    for b, (own, T_joint_body) in carried.items():
+        for g in _solid(model, b) if own == joint else ():
+            T_body_geom = geometry.pose(np.array(model.geom_quat[g]), np.array(model.geom_pos[g]))
+            points = _points(model, g)
+            if len(points):
+                out.append(geometry.transform(geometry.compose(T_joint_body, T_body_geom), points))
+    found = np.concatenate(out)
+    found.flags.writeable = False
+    return found
 
 
-def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None) -> CollisionModel:
+def _free_body(spec) -> str:
+    return next(b.name for b in spec.bodies if any(int(joint.type) == 0 for joint in b.joints))
+
+
+def _with_pairs(model: CollisionModel, tree: Tree, home: np.ndarray | None, compiled) -> CollisionModel:
     """The model with the pairs that come near in some posture, and not in most."""
     links = np.unique(model.joint)
     above = {int(j): _link_above(tree, int(j), set(links.tolist())) for j in links}
     joint = model.joint
-    pairs = np.array(
-        [
-            (a, b)
-            for a in range(len(joint))
-            for b in range(a + 1, len(joint))
-            if joint[a] != joint[b] and above[int(joint[a])] != joint[b] and above[int(joint[b])] != joint[a]
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 2)
+    first, second = np.triu_indices(len(joint), 1)
+    up = np.array([above[int(j)] for j in joint], dtype=np.int64)
+    fits = (joint[first] != joint[second]) & (up[first] != joint[second]) & (up[second] != joint[first])
+    first, second = first[fits], second[fits]
+    order = np.lexsort((second, first, joint[second], joint[first]))
+    pairs = np.stack([first[order], second[order]], axis=1).astype(np.int64)
     every = CollisionModel(**{**{f: getattr(model, f) for f in model.__dataclass_fields__}, "pairs": pairs})
     lower, upper = tree.bounds()
     random = np.random.default_rng(0)
     rest = np.clip(np.zeros(len(lower)) if home is None else home, lower, upper)
     drawn = random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi), size=(_SAMPLES, len(lower)))
     Q = tree.with_mimic(np.concatenate([rest[None], drawn, rest + 0.3 * (drawn - rest)]))
-    gap = np.empty((len(Q), len(pairs)))
-    all_distances(tree_arrays(tree), *capsule_arrays(every), Q, gap)
-    touching = (gap < CLEAR_M).mean(axis=0) > _ALWAYS
-    keep = (gap.min(axis=0) < NEAR_M) & ~touching & (gap[0] > CLEAR_M)
+    arrays = (tree_arrays(tree), *capsule_arrays(every))
+    least, count = np.empty(len(pairs)), np.empty(len(pairs), dtype=np.int64)
+    survey(*arrays, Q[:1], NEAR_M, CLEAR_M, least, count)
+    apart_at_rest = count == 0
+    survey(*arrays, Q, NEAR_M, CLEAR_M, least, count)
+    keep = (least < NEAR_M) & (count <= _ALWAYS * len(Q)) & apart_at_rest
+    keep &= ~_fat(every, tree, Q[: _FEW + 1], compiled, keep)
     return CollisionModel(**{**{f: getattr(model, f) for f in model.__dataclass_fields__}, "pairs": pairs[keep]})
 
 
@@ -172,3 +190,35 @@ def _link_above(tree: Tree, j: int, links: set[int]) -> int:
         if j in links:
             return j
     return -1
+
+
+def _fat(model: CollisionModel, tree: Tree, Q: np.ndarray, compiled, keep: np.ndarray) -> np.ndarray:
+    """True (n) for pairs of links a few joints apart whose geoms never touch in Q (t j): capsules are a little fat."""
+    arrays, data = tree_arrays(tree), mujoco.MjData(compiled)
+    address = np.array([int(compiled.joint(name).qposadr[0]) for name in tree.joint_names], dtype=np.int64)
+    paths = [
+        set(arrays.path[arrays.path_start[j + 1] : arrays.path_start[j + 2]].tolist())
+        for j in range(-1, len(tree.joint_names))
+    ]
+    bodies = [compiled.body(name).id for name in model.names]
+    near = {
+        (bodies[a], bodies[b])
+        for a, b in model.pairs[keep]
+        if len(paths[model.joint[a] + 1] ^ paths[model.joint[b] + 1]) <= _FEW_JOINTS
+    }
+    solid = {b: _solid(compiled, b) for pair in near for b in pair}
+    touch: set[tuple[int, int]] = set()
+    for q in Q if near else ():
+        data.qpos[address] = q
+        mujoco.mj_kinematics(compiled, data)
+        for a, b in near - touch:
+            if any(mujoco.mj_geomDistance(compiled, data, g, h, 0.01, None) < 0.0 for g in solid[a] for h in solid[b]):
+                touch.add((a, b))
+    dropped = near - touch
+    return np.array([(bodies[a], bodies[b]) in dropped for a, b in model.pairs], dtype=bool)
+
+
+def _solid(model, body: int) -> list[int]:
+    """The geoms of a body that stand for its shape: those that collide, or where it has none, its visual ones."""
+    geoms = [int(g) for g in np.flatnonzero(model.geom_bodyid == body)]
+    return [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms

@@ -1,9 +1,13 @@
 """Which capsules are near each other, and how that changes with the joints (numba, cached on disk).
 
-Source of the closest points of two segments: Ericson, Real-Time Collision Detection, section 5.1.9.
+Pairs come in blocks, all those of two links together: a frame looks at the balls around the links first, at the balls
+around the capsules next. Source of the closest points of two segments: Ericson, Real-Time Collision Detection, section
+5.1.9.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,6 +21,16 @@ from vidpretrain.tree import Tree
 CROSSED_M = 1e-6
 
 
+class Blocks(NamedTuple):
+    """Runs of pairs of the same two links, `at` (b + 1) where each begins; a ball around each link, in its frame."""
+
+    at: np.ndarray
+    link: np.ndarray  # (b 2)
+    joint: np.ndarray  # (l)
+    centre: np.ndarray  # (l 3)
+    radius: np.ndarray  # (l)
+
+
 def distances(model: CollisionModel, tree: Tree, joint_pos: np.ndarray) -> np.ndarray:
     """Distance of every pair; see `collision.distances`."""
     joint_pos, _, _ = inputs(tree, joint_pos, None)
@@ -25,11 +39,31 @@ def distances(model: CollisionModel, tree: Tree, joint_pos: np.ndarray) -> np.nd
     return out
 
 
-def capsule_arrays(model: CollisionModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(joint, start, end, radius, pairs) as the kernels take them."""
+def capsule_arrays(
+    model: CollisionModel,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Blocks]:
+    """(joint, start, end, radius, pairs, blocks) as the kernels take them."""
     fields = (model.joint, model.p_joint_start, model.p_joint_end, model.radius_m, model.pairs)
     joint, start, end, radius, pairs = (np.array(field) for field in fields)
-    return joint, start, end, radius, pairs
+    return joint, start, end, radius, pairs, _blocks(joint, start, end, radius, pairs)
+
+
+def _blocks(joint, start, end, radius, pairs) -> Blocks:
+    """The blocks of pairs in the order in which they are."""
+    links, of_capsule = np.unique(joint, return_inverse=True)
+    low, high = np.full((len(links), 3), np.inf), np.full((len(links), 3), -np.inf)
+    for ends in (start, end):
+        np.minimum.at(low, of_capsule, ends - radius[:, None])
+        np.maximum.at(high, of_capsule, ends + radius[:, None])
+    centre = 0.5 * (low + high)
+    out = np.zeros(len(links))
+    for ends in (start, end):
+        np.maximum.at(out, of_capsule, np.linalg.norm(ends - centre[of_capsule], axis=1) + radius)
+    both = of_capsule[pairs].reshape(-1, 2)
+    new = np.flatnonzero((both[1:] != both[:-1]).any(axis=1)) + 1
+    first = np.concatenate([[0], new]).astype(np.int64)[: len(pairs)]
+    at = np.concatenate([first, [len(pairs)]]).astype(np.int64)
+    return Blocks(at, np.ascontiguousarray(both[first]).astype(np.int64), links.astype(np.int64), centre, out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -85,18 +119,24 @@ def place(joint, start, end, R, p, P):
 
 
 @njit(cache=True, error_model="numpy")
-def posture(tree, joint, start, end, order, q, R, p, a, P):
-    """Place all capsules in the base's axes."""
+def at_origin(R, p):
+    """Write the base's pose, identity."""
     for r in range(3):
         p[0, r] = 0.0
         for c in range(3):
             R[0, r, c] = 1.0 if r == c else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def posture(tree, joint, start, end, order, q, R, p, a, P):
+    """Place all capsules in the base's axes."""
+    at_origin(R, p)
     forward(order, tree.parent, tree.hinge, tree.R_zero, tree.p_zero, tree.axis, q, R, p, a)
     place(joint, start, end, R, p, P)
 
 
 @njit(cache=True, error_model="numpy")
-def all_distances(tree, joint, start, end, radius, pairs, Q, out):
+def all_distances(tree, joint, start, end, radius, pairs, blocks, Q, out):
     """Write the distance of every pair in every frame, out (t n)."""
     n = len(tree.parent)
     order, P = np.arange(n), np.empty((len(joint), 2, 3))
@@ -108,68 +148,78 @@ def all_distances(tree, joint, start, end, radius, pairs, Q, out):
 
 
 @njit(cache=True, error_model="numpy")
-def linearise(tree, joint, start, end, radius, pairs, column, Q, use, near_m, most, frame, pair, gap, at, var, slope):
-    """Contacts nearer than `near_m` in the frames of `use`, in the order of frames; how many.
+def place_links(blocks, R, p, C):
+    """Write the middles of the balls around the links, C (l 3)."""
+    for k in range(len(blocks.joint)):
+        i = blocks.joint[k] + 1
+        for r in range(3):
+            C[k, r] = (
+                p[i, r]
+                + R[i, r, 0] * blocks.centre[k, 0]
+                + R[i, r, 1] * blocks.centre[k, 1]
+                + R[i, r, 2] * blocks.centre[k, 2]
+            )
 
-    Writes frame, pair and gap of each, and to var, slope [at[k], at[k + 1]) the unknowns that move it and d gap / dq.
-    `column` (j) is the unknown that moves each joint, -1: none. At most `most` contacts are written.
-    """
-    n = len(tree.parent)
-    order, P = np.arange(n), np.empty((len(joint), 2, 3))
-    R, p, a, x, y = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3)), np.empty(3), np.empty(3)
-    count, end_at, sums, away = 0, 0, np.zeros(column.max() + 1), np.empty(3)
-    at[0] = 0
-    for t in range(len(Q)):
-        if not use[t]:
+
+@njit(cache=True, error_model="numpy")
+def links_apart(blocks, b, C, near):
+    """True where the balls around the links of block b are farther from each other than `near`."""
+    i, j = blocks.link[b, 0], blocks.link[b, 1]
+    x, y, z = C[i, 0] - C[j, 0], C[i, 1] - C[j, 1], C[i, 2] - C[j, 2]
+    most = near + blocks.radius[i] + blocks.radius[j]
+    return x * x + y * y + z * z > most * most
+
+
+@njit(cache=True, error_model="numpy")
+def least_gap(joint, start, end, radius, pairs, blocks, R, p, P, C, x, y, near, enough):
+    """The least distance of any pair in a posture, `near` where all are farther; below `enough` any such one."""
+    place(joint, start, end, R, p, P)
+    place_links(blocks, R, p, C)
+    least = near
+    for b in range(len(blocks.link)):
+        if links_apart(blocks, b, C, least):
             continue
+        for k in range(blocks.at[b], blocks.at[b + 1]):
+            i, j = pairs[k, 0], pairs[k, 1]
+            both = radius[i] + radius[j]
+            if not far_apart(P, i, j, least + both):
+                least = min(least, closest(P, i, j, x, y) - both)
+        if least < enough:
+            break
+    return least
+
+
+@njit(cache=True, error_model="numpy")
+def least_gaps(tree, joint, start, end, radius, pairs, blocks, Q, near, enough, out):
+    """Write `least_gap` of every frame to out (t)."""
+    n = len(tree.parent)
+    order, P, C = np.arange(n), np.empty((len(joint), 2, 3)), np.empty((len(blocks.joint), 3))
+    R, p, a, x, y = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3)), np.empty(3), np.empty(3)
+    for t in range(len(Q)):
+        at_origin(R, p)
+        forward(order, tree.parent, tree.hinge, tree.R_zero, tree.p_zero, tree.axis, Q[t], R, p, a)
+        out[t] = least_gap(joint, start, end, radius, pairs, blocks, R, p, P, C, x, y, near, enough)
+
+
+@njit(cache=True, error_model="numpy")
+def survey(tree, joint, start, end, radius, pairs, blocks, Q, near, clear, least, touching):
+    """Write to least (n) the least distance of each pair over all frames, as far as it is below `near`, and to
+    touching (n) in how many frames it is below `clear`."""
+    n = len(tree.parent)
+    order, P, C = np.arange(n), np.empty((len(joint), 2, 3)), np.empty((len(blocks.joint), 3))
+    R, p, a, x, y = np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3)), np.empty(3), np.empty(3)
+    least[:], touching[:] = near, 0
+    for t in range(len(Q)):
         posture(tree, joint, start, end, order, Q[t], R, p, a, P)
-        for k in range(len(pairs)):
-            if far_apart(P, pairs[k, 0], pairs[k, 1], near_m + radius[pairs[k, 0]] + radius[pairs[k, 1]]):
+        place_links(blocks, R, p, C)
+        for b in range(len(blocks.link)):
+            if links_apart(blocks, b, C, near):
                 continue
-            long = closest(P, pairs[k, 0], pairs[k, 1], x, y)
-            apart = long - radius[pairs[k, 0]] - radius[pairs[k, 1]]
-            if apart > near_m or count == most:
-                continue
-            for r in range(3):
-                away[r] = x[r] - y[r]
-            if long < CROSSED_M:  # the axes cross and say nothing about the way out: take that of the middles
-                for r in range(3):
-                    A, B = pairs[k, 0], pairs[k, 1]
-                    away[r] = 0.5 * (P[A, 0, r] + P[A, 1, r] - P[B, 0, r] - P[B, 1, r])
-            norm = max(1e-12, np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2))
-            first = end_at
-            for side in range(2):
-                j, sign = joint[pairs[k, side]], 1.0 if side == 0 else -1.0
-                point = x if side == 0 else y
-                for i in range(tree.path_start[j + 1], tree.path_start[j + 2]):
-                    f = tree.path[i]
-                    v = column[f]
-                    if v < 0:
-                        continue
-                    g = 0.0
-                    for r in range(3):
-                        r1, r2 = (r + 1) % 3, (r + 2) % 3
-                        move = a[f, r]
-                        if tree.hinge[f]:
-                            move = a[f, r1] * (point[r2] - p[f + 1, r2]) - a[f, r2] * (point[r1] - p[f + 1, r1])
-                        g += away[r] / norm * move
-                    new = True
-                    for e in range(first, end_at):
-                        new = new and var[e] != v
-                    if new:
-                        var[end_at] = v
-                        sums[v] = 0.0
-                        end_at += 1
-                    sums[v] += sign * tree.ratio[f] * g
-            kept = first
-            for e in range(first, end_at):
-                if abs(sums[var[e]]) > 1e-9:
-                    var[kept], slope[kept] = var[e], sums[var[e]]
-                    kept += 1
-            end_at = kept
-            if kept == first:
-                continue
-            frame[count], pair[count], gap[count] = t, k, apart
-            count += 1
-            at[count] = end_at
-    return count
+            for k in range(blocks.at[b], blocks.at[b + 1]):
+                i, j = pairs[k, 0], pairs[k, 1]
+                both = radius[i] + radius[j]
+                if far_apart(P, i, j, near + both):
+                    continue
+                gap = closest(P, i, j, x, y) - both
+                least[k] = min(least[k], gap)
+                touching[k] += 1 if gap < clear else 0

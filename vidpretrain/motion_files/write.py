@@ -51,9 +51,9 @@ def write_motion(
     chosen = format or _BY_SUFFIX.get(path.suffix.lower())
     if chosen == "lerobot":
         raise UsageError(
-            "a LeRobot data set has a picture in every row, and a motion file has none",
+            "a LeRobot data set is a folder of many files, made from all motions together",
             asked=path,
-            next_command="vidpretrain pack RUN writes one for the motions of videos",
+            next_command="vidpretrain retarget FILE... --format lerobot --out DIR",
         )
     if chosen is None or chosen not in get_args(OutFormat):
         raise UsageError(f"unknown format {format or path.suffix!r}", asked=path, valid=", ".join(get_args(OutFormat)))

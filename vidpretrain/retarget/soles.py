@@ -24,23 +24,19 @@ def sole_corners(robot: Robot, leg_m: float) -> dict[str, Float64[np.ndarray, "4
     Raises:
         InputError: MuJoCo does not compile the robot's model.
     """
-    from vidpretrain.collision import model_of
+    from vidpretrain.collision import surface_of
 
-    model, out = model_of(robot), {}
+    out = {}
     for side in SIDES:
         site = robot.tree.site(f"{side}_foot")
         T_site_joint = geometry.inverse(robot.tree.T_joint_site[site])
-        mine = model.joint == robot.tree.site_joint[site]
-        ends = [geometry.transform(T_site_joint, p[mine]) for p in (model.p_joint_start, model.p_joint_end)]
-        points, radius = np.concatenate(ends), np.tile(model.radius_m[mine], 2)
-        low = points[:, 2] - radius
-        sole = low < low.min(initial=np.inf) + _SOLE_M
+        points = geometry.transform(T_site_joint, surface_of(robot, int(robot.tree.site_joint[site])))
+        sole = points[:, 2] < points[:, 2].min(initial=np.inf) + _SOLE_M
         half = leg_m * np.array([_HALF_LENGTH_BY_LEG, _HALF_WIDTH_BY_LEG])
         near, far = -half, half
         if sole.any():
-            around = radius[sole, None]
-            near = (points[sole, :2] - around).min(axis=0).clip(-_MOST_M, -_LEAST_M)
-            far = (points[sole, :2] + around).max(axis=0).clip(_LEAST_M, _MOST_M)
+            near = points[sole, :2].min(axis=0).clip(-_MOST_M, -_LEAST_M)
+            far = points[sole, :2].max(axis=0).clip(_LEAST_M, _MOST_M)
         out[side] = np.array([[x, y, 0.0] for x in (far[0], near[0]) for y in (far[1], near[1])])
     return out
 

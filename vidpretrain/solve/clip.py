@@ -31,7 +31,7 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
     values = prior_values(problem.parameters)
     body = with_parameters(tree, problem.parameters, values) if values else tree
     work, is_motion = begin(body, problem, start)
-    iterations = 0
+    iterations, gave_way = 0, np.zeros(problem.frames, dtype=bool)
     if problem.frames and len(work.L.var_column):
         iterations = solve_free(work, problem, None if is_motion else candidates(work, body, start))
         if values:
@@ -41,8 +41,9 @@ def solve_clip(tree: Tree, problem: Problem, start: Start) -> Solution:
         if problem.max_speed is not None:
             iterations += respect_speed(work, problem)
         if problem.self_collision is not None and len(problem.self_collision.pairs):
-            iterations += keep_apart(work, body, problem)
-    return _solution(work, body, problem, iterations, values)
+            more, gave_way = keep_apart(work, body, problem)
+            iterations += more
+    return _solution(work, body, problem, iterations, values, gave_way)
 
 
 def total_cost(work: Work) -> float:
@@ -60,7 +61,9 @@ def total_cost(work: Work) -> float:
     return total
 
 
-def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, values: Values) -> Solution:
+def _solution(
+    work: Work, tree: Tree, problem: Problem, iterations: int, values: Values, gave_way: np.ndarray
+) -> Solution:
     L, D, st = work.L, work.D, work.st
     Q = with_followers(work, tree)
     cost = total_cost(work) + prior_cost(problem, values) if problem.frames else 0.0
@@ -77,6 +80,7 @@ def _solution(work: Work, tree: Tree, problem: Problem, iterations: int, values:
         cost=cost,
         iterations=iterations,
         converged=np.asarray(st.settled[asked].all(axis=0)),
+        gave_way=gave_way,
         residual=tuple(np.ascontiguousarray(left[:, i]) for i in order),
         parameters=values,
     )

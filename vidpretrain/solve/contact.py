@@ -15,15 +15,15 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.collision import CollisionModel
-from vidpretrain.collision.near import capsule_arrays, linearise
+from vidpretrain.collision.linear import linearise
+from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve.layout import Layout
 from vidpretrain.tree import Tree
 
 NEAR_M = 0.015
 _STIFFER, _STALLED, _MOST_STIFFER = 4.0, 0.5, 1e4
-_AROUND = 8
-_PER_FRAME = 160
+_PER_FRAME = 400
 
 
 class Contacts(NamedTuple):
@@ -80,9 +80,47 @@ def contacts_pass(var_at, var_column, base, c, lo, hi, Q, K, wanted, G, A, cost)
                         A[k0 * n + v, wide - (v - u)] += s * K.slope[e] * K.slope[f]
 
 
+def of_component(L: Layout, c: int, lo: int, hi: int, Q: np.ndarray, contacts: Contacts) -> Contacts:
+    """The contacts that component c moves in frames [lo, hi), the other components standing as they do in Q (t j)."""
+    at_frame, at, var, slope, where, short, kept = own(L.var_at, L.var_column, c, lo, hi, Q, *contacts[:6])
+    push, stiffness = contacts.push[kept], contacts.stiffness[kept]
+    return Contacts(at_frame, at, var, slope, where, short, push, stiffness)
+
+
+@njit(cache=True, error_model="numpy")
+def own(var_at, var_column, c, lo, hi, Q, at_frame, at, var, slope, where, short):
+    """The arrays of `of_component`, and which contacts they are."""
+    first, last = var_at[c], var_at[c + 1]
+    begin, end = at_frame[lo], at_frame[hi]
+    most = at[end] - at[begin]
+    at_frame_to, at_to = np.zeros(len(at_frame), dtype=np.int64), np.zeros(end - begin + 1, dtype=np.int64)
+    var_to, slope_to, where_to = np.empty(most, dtype=np.int64), np.empty(most), np.empty(most)
+    short_to, kept = np.empty(end - begin), np.empty(end - begin, dtype=np.int64)
+    count, used = 0, 0
+    for t in range(lo, hi):
+        for k in range(at_frame[t], at_frame[t + 1]):
+            rest, before = short[k], used
+            for e in range(at[k], at[k + 1]):
+                i = var[e]
+                if first <= i < last:
+                    var_to[used], slope_to[used], where_to[used] = i, slope[e], where[e]
+                    used += 1
+                else:
+                    rest -= slope[e] * (Q[t, var_column[i]] - where[e])
+            if used > before:
+                short_to[count], kept[count] = rest, k
+                count += 1
+                at_to[count] = used
+        at_frame_to[t + 1] = count
+    at_frame_to[hi + 1 :] = count
+    return (
+        at_frame_to, at_to[: count + 1], var_to[:used], slope_to[:used], where_to[:used], short_to[:count], kept[:count]
+    )  # fmt: skip
+
+
 @dataclass
 class Collisions:
-    """Multipliers and stiffness of every pair in every frame, and the contacts as they were last linearised."""
+    """Multipliers and stiffness of the near pairs, as they were last linearised."""
 
     model: CollisionModel
     tree: Tree
@@ -90,67 +128,58 @@ class Collisions:
     margin_m: float
     stiffness: float
     frames: int
-    worst: np.ndarray = field(init=False)
+    worst: np.ndarray = field(init=False)  # (t), the least gap of every frame that was looked at, inf: nothing near
 
     def __post_init__(self) -> None:
-        count = len(self.model.pairs)
-        self.push = np.zeros((self.frames, count))
-        self.stiff = np.full((self.frames, count), self.stiffness)
-        self.before = np.full((self.frames, count), np.inf)
         self.worst = np.full(self.frames, np.inf)
+        self.arrays = (tree_arrays(self.tree), *capsule_arrays(self.model))
         self.column = np.full(len(self.tree.joint_names), -1, dtype=np.int64)
         joints = np.flatnonzero(self.L.var_column >= 0)
         self.column[self.L.var_column[joints]] = joints
         followers = np.flatnonzero(self.tree.mimic_source >= 0)
         self.column[followers] = self.column[self.tree.mimic_source[followers]]
+        self.forget()
 
-    def find(self, Q: np.ndarray, use: np.ndarray) -> tuple[Contacts, np.ndarray]:
-        """(contacts linearised at Q, followers included, overlapping frames) among frames `use`; grows multipliers."""
+    def forget(self) -> None:
+        """Begin again: no multipliers."""
+        self.key = np.zeros(0, dtype=np.int64)
+        self.push = self.stiff = self.short = np.zeros(0)
+
+    def find(self, Q: np.ndarray, use: np.ndarray, near_m: float = NEAR_M) -> Contacts:
+        """Contacts linearised at Q (t j), followers included, among frames `use`; grows multipliers, fills `worst`."""
         most = max(64, _PER_FRAME * int(use.sum()))
-        widest = 2 * max(1, int(np.diff(tree_arrays(self.tree).path_start).max(initial=1)))
-        frame, pair = np.zeros(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
-        gap, at = np.zeros(most), np.zeros(most + 1, dtype=np.int64)
-        var, slope = np.zeros(most * widest, dtype=np.int64), np.zeros(most * widest)
-        arrays = (tree_arrays(self.tree), *capsule_arrays(self.model), self.column)
-        near = NEAR_M + self.margin_m
-        count = linearise(*arrays, Q, use, near, most, frame, pair, gap, at, var, slope)
-        frame, pair, gap, at = frame[:count], pair[:count], gap[:count], at[: count + 1]
-        var, slope = var[: at[-1]], slope[: at[-1]]
-        short = self.margin_m - gap
-        self.update(frame, pair, short)
+        widest = 2 * max(1, int(np.diff(self.arrays[0].path_start).max(initial=1)))
+        frame, pair = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
+        gap, at = np.empty(most), np.empty(most + 1, dtype=np.int64)
+        var, slope = np.empty(most * widest, dtype=np.int64), np.empty(most * widest)
+        near = near_m + self.margin_m
+        count = linearise(*self.arrays, self.column, Q, use, near, most, frame, pair, gap, at, var, slope)
+        frame, pair, gap, at = frame[:count], pair[:count], gap[:count], at[: count + 1].copy()
+        var, slope = var[: at[-1]].copy(), slope[: at[-1]].copy()
+        self.update(frame * len(self.model.pairs) + pair, self.margin_m - gap)
         self.worst[use] = np.inf
         np.minimum.at(self.worst, frame, gap)
         owner = np.repeat(frame, np.diff(at))
-        contacts = Contacts(
+        return Contacts(
             at_frame=np.searchsorted(frame, np.arange(self.frames + 1)).astype(np.int64),
             at=at,
             var=var,
             slope=slope,
             where=np.ascontiguousarray(Q[owner, self.L.var_column[var]]),
-            short=short,
-            push=np.ascontiguousarray(self.push[frame, pair]),
-            stiffness=np.ascontiguousarray(self.stiff[frame, pair]),
+            short=self.short,
+            push=self.push,
+            stiffness=self.stiff,
         )
-        return contacts, np.unique(frame[gap < 0.0])
 
-    def update(self, frame: np.ndarray, pair: np.ndarray, short: np.ndarray) -> None:
+    def update(self, key: np.ndarray, short: np.ndarray) -> None:
         """Grow the multipliers by how much too near the pairs are; stiffen those that hardly got better."""
-        stalled = (short > 0.1 * self.margin_m) & (short > _STALLED * self.before[frame, pair])
-        stiff = self.stiff[frame, pair] * np.where(stalled, _STIFFER, 1.0)
-        self.stiff[frame, pair] = np.minimum(stiff, _MOST_STIFFER * self.stiffness)
-        known = np.isfinite(self.before[frame, pair])
-        grown = self.push[frame, pair] + np.where(known, self.stiff[frame, pair] * short, 0.0)
-        self.push[frame, pair] = np.maximum(0.0, grown)
-        self.before[frame, pair] = short
-
-
-def windows(frames: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """Half-open stretches of a clip of `count` frames around the given ones, `_AROUND` frames on each side."""
-    out: list[tuple[int, int]] = []
-    for t in frames:
-        lo, hi = max(0, int(t) - _AROUND), min(count, int(t) + _AROUND + 1)
-        if out and lo <= out[-1][1] + 2:
-            out[-1] = (out[-1][0], hi)
-        else:
-            out.append((lo, hi))
-    return out
+        push, stiff, before = np.zeros(len(key)), np.full(len(key), self.stiffness), np.full(len(key), np.inf)
+        if len(self.key):
+            place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+            known = self.key[place] == key
+            push[known], stiff[known] = self.push[place[known]], self.stiff[place[known]]
+            before[known] = self.short[place[known]]
+        stalled = (short > 0.1 * self.margin_m) & (short > _STALLED * before)
+        stiff = np.minimum(stiff * np.where(stalled, _STIFFER, 1.0), _MOST_STIFFER * self.stiffness)
+        grown = push + np.where(np.isfinite(before), stiff * short, 0.0)
+        self.key, self.push, self.stiff, self.short = key, np.maximum(0.0, grown), stiff, short

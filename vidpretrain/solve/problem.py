@@ -210,7 +210,8 @@ class Solution(Frozen):
     """The motion, and how well it went.
 
     `joint_pos` has all columns, mimic joints included. `residual[i]` is the distance (m, px) or angle (rad) left in the
-    frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving.
+    frames of `problem.terms[i]`, NaN where it had no target. `converged` marks frames that had stopped moving,
+    `gave_way` those in which targets gave way so that links stay apart.
     `parameters` are the values found, by name: factors, offsets (3) in m, focal lengths in px; `with_parameters` puts
     them into the tree.
     """
@@ -221,4 +222,5 @@ class Solution(Frozen):
     iterations: int
     converged: Bool[np.ndarray, " t"]
     residual: tuple[Float64[np.ndarray, " t"], ...]
+    gave_way: Bool[np.ndarray, " t"] | None = None
     parameters: Values = field(default_factory=dict)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpretrain.errors import InputError
+from vidpretrain.errors import ConfigError, InputError
 from vidpretrain.motion_files import MOTION_SUFFIXES, read_motion
 from vidpretrain.pipeline import serialize
 from vidpretrain.pipeline.stages import Extraction, extract_all, sources_of
+from vidpretrain.robot import Robot
 from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion, Source
 from vidpretrain.video import VideoInfo, find_sources
 from vidpretrain.workflow.config import RunConfig
@@ -50,7 +51,6 @@ def are_motion_files(inputs: tuple[str, ...]) -> bool:
 
 def follow_files(config: RunConfig, inputs: Sequence[str], robots: Sequence[str]) -> list[Followed]:
     """Every file, read and retargeted to every robot; a file that cannot be read is refused for each of them."""
-    from vidpretrain.retarget import retarget
     from vidpretrain.robot import load_robot
 
     loaded = [(name, load_robot(name)) for name in robots]
@@ -65,7 +65,7 @@ def follow_files(config: RunConfig, inputs: Sequence[str], robots: Sequence[str]
                 follows = tuple(Follows(robot=robot, motions={}, refused=refused) for robot in robots)
                 out.append(Followed(name=name, source=source, people={}, robots=follows))
                 continue
-            made = [(asked, retarget(person, robot, config.retarget)) for asked, robot in loaded]
+            made = [(asked, _one(person, robot, config, alone=len(loaded) == 1)) for asked, robot in loaded]
             follows = tuple(
                 Follows(
                     robot=asked,
@@ -77,6 +77,18 @@ def follow_files(config: RunConfig, inputs: Sequence[str], robots: Sequence[str]
             out.append(Followed(name=name, source=source, people={name: person}, robots=follows))
             bars("retarget", done + 1, len(inputs))
     return out
+
+
+def _one(person: HumanMotion, robot: Robot, config: RunConfig, alone: bool) -> RobotMotion | Reject:
+    """The robot's motion; a robot that cannot be retargeted to at all must not keep others from moving."""
+    from vidpretrain.retarget import retarget
+
+    try:
+        return retarget(person, robot, config.retarget)
+    except ConfigError as error:
+        if alone:
+            raise
+        return Reject(reason=Reason.FAILED, detail=str(error))
 
 
 def follow_videos(config: RunConfig, robots: Sequence[str]) -> tuple[list[Followed], Extraction]:
