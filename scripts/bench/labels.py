@@ -32,7 +32,11 @@ def main(words: list[str] | None = None) -> int:
     start = time.perf_counter()
     every = samples(asked.split, asked.clips, asked.out / "labels", workers=asked.workers, duration_s=asked.seconds)
     ready = time.perf_counter() - start
-    rows: list[dict[str, Any]] = bench(every, asked.split)
+    rows: list[dict[str, Any]] = bench(every)
+    if not asked.rendered_only:
+        from labelling.consistency import real_rows
+
+        rows += real_rows(asked.videos, asked.out / "labels" / "real")
     asked.out.mkdir(parents=True, exist_ok=True)
     name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"
     _write(asked.out / name, json.dumps(rows, indent=2))
@@ -48,12 +52,15 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
+    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
     parser.add_argument("--split", choices=("held", "dev"), default="held", help="dev is for trying things out")
     parser.add_argument("--workers", type=int, default=2, help="of the renderer")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
+    parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
+    parser.add_argument("--rendered-only", action="store_true", help="leave the real clips out")
     parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
     return parser.parse_args(words)
 

@@ -59,7 +59,7 @@ def fit_human(
     sigma = body.sigma_m.copy()
     for side in skeletons.SIDES:
         both = np.flatnonzero(out[side].seen & body.found)
-        sigma[np.ix_(both, [ARM[side][2], *PALM[side]])] = out[side].sigma_m[both, None]
+        sigma[both[:, None], np.array([[ARM[side][2], *PALM[side]]])] = out[side].sigma_m[both, None]
     return dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE], sigma_m=sigma), out
 
 

@@ -49,7 +49,7 @@ def row(name: str, value: float, unit: str, bar: float | None = None, at_least: 
     return {"name": name, "value": value, "unit": unit, "bar": None if bar is None else f"{sign} {bar:g}", "met": met}
 
 
-def bench(samples: list[Sample], split: str) -> list[dict[str, Any]]:
+def bench(samples: list[Sample]) -> list[dict[str, Any]]:
     """All rows; a first pass over two clips compiles what is compiled, and is not timed."""
     for sample in samples[:2]:
         ours(sample, "fit")
@@ -141,7 +141,7 @@ def _interval_rows(results: list[Clip], word: str, method: str) -> list[dict[str
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's, ties by their order."""
     ranks = [np.argsort(np.argsort(x, kind="stable"), kind="stable").astype(float) for x in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def table(rows: list[dict[str, Any]]) -> str:
