@@ -9,11 +9,12 @@ from vidpretrain.solve.lane_clip import LEAST_FRAMES, lane_descend
 from vidpretrain.solve.lane_rows import suits
 from vidpretrain.solve.lane_start import lane_start
 from vidpretrain.solve.problem import Problem, Start
+from vidpretrain.solve.repair import repair
 from vidpretrain.solve.state import Work
 from vidpretrain.tree import Tree
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
-_RANDOM_STARTS, _LANE_STRIDE = 6, 6
+_RANDOM_STARTS, _LANE_FRAMES, _LANE_STRIDE = 6, 8, 6
 _BEFORE_PARAMETERS = 6  # iterations with the parameters at their priors
 
 
@@ -49,7 +50,7 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     most = min(problem.max_iterations, _BEFORE_PARAMETERS) if problem.parameters else problem.max_iterations
     for c in np.flatnonzero(np.diff(L.var_at)):
         fast = fits(work, int(c))
-        if starts is not None and fast:
+        if starts is not None and problem.frames >= _LANE_FRAMES and suits(L, D, c):
             lane_start(L, D, c, starts, st, _LANE_STRIDE, tie)
         elif starts is not None:
             _carry(work, problem, starts, int(c), tie)
@@ -59,6 +60,11 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
             continue
         args = (L, D, c, 0, problem.frames, st, most, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
+        if starts is None or problem.parameters:
+            continue
+        if repair(work, int(c), starts, single.single(L.var_at[c + 1] - L.var_at[c])):
+            st.damping[:] = descend.FIRST_DAMPING
+            done += descend.descend(*args)[0]
     return done
 
 
