@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from vidpretrain.solve import descend, single
@@ -27,15 +29,19 @@ def candidates(work: Work, tree: Tree, start: Start) -> np.ndarray:
     columns, lower, upper = columns[order], lower[order], upper[order]
     others = np.asarray(start.others, dtype=float).reshape(-1, start.others.shape[-1] or 1)
     rows = [first, *(row for row in others if len(row) == len(first))]
-    random = np.random.default_rng(0)
-    for _ in range(_RANDOM_STARTS):
-        drawn = random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi))
-        row = first.copy()
-        row[columns] = first[columns] + 0.5 * (drawn - first[columns])
-        rows.append(row)
+    low, high = np.maximum(lower, -np.pi), np.minimum(upper, np.pi)
+    drawn = np.tile(first, (_RANDOM_STARTS, 1))
+    drawn[:, columns] = first[columns] + 0.5 * (low + (high - low) * _shares(len(columns)) - first[columns])
+    rows.extend(drawn)
     out = np.tile(first, (len(rows), 1))
     out[:, columns] = np.clip(tree.shortest(np.stack(rows))[:, columns], lower, upper)
     return out
+
+
+@lru_cache(maxsize=64)
+def _shares(count: int) -> np.ndarray:
+    """Where between their limits `count` unknowns are drawn, one row per start."""
+    return np.random.default_rng(0).uniform(size=(_RANDOM_STARTS, count))
 
 
 def fits(work: Work, c: int) -> bool:
