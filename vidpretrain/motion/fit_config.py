@@ -44,8 +44,8 @@ class FitConfig:
     sigma_ego_m: float = 0.0173
     sigma_third: float = 0.0162  # of the distance
     sigma_misfit: float = 40.0  # times the misfit in hand lengths
-    iterations: int = 15
-    tolerance: float = 1e-4
+    iterations: int = 10
+    tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
