@@ -10,11 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from pose_helpers import tiny_pose_model
 
 from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownName
 from vidpretrain.pose import PoseConfig, estimator_names, extract, load_estimator
-from vidpretrain.pose.estimators import judge
+from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.precomputed import write_precomputed
+from vidpretrain.pose.rejects import judge
 from vidpretrain.pose.tracks import frame_indices
 from vidpretrain.types import PoseTrack, Reason, Reject
 from vidpretrain.video import VideoConfig, probe, split
@@ -68,7 +70,7 @@ def conforms(tracks, clip, info) -> None:
 def test_every_estimator_conforms(name, empty_room, landmarkers, tmp_path):
     clip, info = empty_room
     write_precomputed(tmp_path / f"{clip.clip_id}.npz", made_up(clip, info))
-    config = PoseConfig(estimator=name, precomputed=tmp_path)
+    config = PoseConfig(estimator=name, precomputed=tmp_path, transformers_model=str(tiny_pose_model(tmp_path)))
     tracks = load_estimator(name).estimate(clip, info, config)
     conforms(tracks, clip, info)
     half = dataclasses.replace(clip, start_ns=clip.exclusive_end_ns // 2)
@@ -132,7 +134,7 @@ def test_nobody_is_refused(empty_room, landmarkers):
     ],
 )
 def test_what_is_enough_of_a_person(empty_room, share, reason):
-    result = judge(made_up(*empty_room, share=share), PoseConfig())
+    result = judge(made_up(*empty_room, share=share), RejectConfig(), 320, 240)
     assert (result.reason if isinstance(result, Reject) else None) is reason
 
 
