@@ -115,7 +115,14 @@ def test_hands_alone_have_no_body(name, side, shared_video, landmarkers):
     left, right, body = extract(clip, info, PoseConfig(frame_stride=2))
     assert body.found.mean() == (1.0 if "gesture" in name else 0.0)
     assert {"left": left, "right": right}[side].found.mean() > 0.5
-    assert left.found.mean() < 0.25
+    if "blocks" in name:  # from 4.3 s on both hands of somebody sitting opposite reach in
+        early = left.time_ns < 4_200_000_000
+        assert not left.found[early].any()
+        assert left.found[~early].mean() > 0.5
+        assert (left.p_image_keypoint[left.found, 0, 0] > 640).all()
+        assert (right.p_image_keypoint[~early & right.found, 0, 0] < 640).all()
+    else:
+        assert left.found.mean() < 0.25
 
 
 def test_nobody_is_refused(empty_room, landmarkers):

@@ -20,6 +20,7 @@ from vidpretrain.solve.problem import (
     Problem,
     Solution,
     Start,
+    Term,
     VectorTerm,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "with_parameters",
     "Problem",
     "Start",
+    "Term",
     "Solution",
     "solve_clip",
     "Stream",
