@@ -14,6 +14,7 @@ import numpy as np
 
 from labelling.baselines import hand_pnp, wrist_and_depth
 from labelling.clips import Sample
+from labelling.detection_rows import detection_rows
 from labelling.errors import NAMES, Errors, Labels, compare, of_motions
 from vidpretrain.motion import MotionConfig, build_motion
 from vidpretrain.types import Reject
@@ -67,7 +68,7 @@ def bench(samples: list[Sample]) -> list[dict[str, Any]]:
             continue
         for method, run in methods.items():
             rows += _method_rows(chosen, view, word, method, run)
-    return rows
+    return rows + detection_rows(samples, row)
 
 
 def ours(sample: Sample, method: str, known: bool = True) -> Labels:
