@@ -15,7 +15,7 @@ PACKAGE = "vidpretrain"
 # Rooms of one layer are ordered among themselves by ORDER_WITHIN; those that are not may not import each other.
 LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
-    **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve"), 1),
+    **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
     **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "motion_files", "actions"), 2),
     **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
     "model": 4,
@@ -29,7 +29,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("errors", "skeletons"),
     ("geometry", "timebase"),
     ("types", "timebase"),
-    ("tree", "kinematics", "robot", "collision", "solve"),
+    ("tree", "kinematics", "robot", "collision", "solve", "human"),
     ("pose", "motion", "retarget", "feasibility", "motion_files", "actions"),
     ("transforms", "dataset", "sim", "robot_import", "pipeline"),
     ("report", "doctor", "workflow", "cli", "__main__"),

@@ -98,7 +98,8 @@ def test_overrides_of_the_readme_fit_the_configuration(tmp_path):
     from vidpretrain.config import load
     from vidpretrain.workflow.config import RunConfig
 
-    found = re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*=[^\s`=]+)", (ROOT / "README.md").read_text())
+    text = re.sub(r"```python.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)  # arguments, not overrides
+    found = re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*=[^\s`=]+)", text)
     overrides = [word for word in found if not word.startswith("key.")]
     assert "motion.height_m=1.82" in overrides
     load(RunConfig, None, [word for word in overrides if not word.startswith("robot=")])

@@ -101,7 +101,8 @@ PARTS = {
     "hands": _part("hand_rows", "other_hands"),
     "body": _part("body_rows", "body"),
     "whole": _part("body_rows", "body_and_hands"),
-    "starts": _part("body_rows", "starts"),
+    "streaming": _part("stream_rows", "streaming"),
+    "starts": _part("start_rows", "starts"),
     "recovery": _part("recovery_rows", "recovery"),
 }
 

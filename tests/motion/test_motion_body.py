@@ -16,6 +16,7 @@ from vidpretrain.types import HumanMotion
 
 LEFT, RIGHT, BODY = 0, 1, 2
 CONFIG = MotionConfig(fov_x_deg=60.0, height_m=1.75)
+PARTS = dataclasses.replace(CONFIG, method="parts")  # what hands and body placed apart do; see test_motion_fit.py
 TIME_S = np.arange(90) / 30
 
 
@@ -80,7 +81,7 @@ def test_the_hand_decides_the_depth_close_up_and_the_body_far_away():
             image = filmed.tracks[index].p_image_keypoint
             larger = image[:, :1] + 1.15 * (image - image[:, :1])
             filmed = with_track(filmed, index, p_image_keypoint=larger)
-        config = dataclasses.replace(CONFIG, fov_x_deg=100.0 if distance_m < 2 else 60.0)
+        config = dataclasses.replace(PARTS, fov_x_deg=100.0 if distance_m < 2 else 60.0)
         motion = build(filmed, config)
         pose = motion.camera.T_world_camera
         assert pose is not None
@@ -108,7 +109,7 @@ def test_feet_keep_the_body_at_its_distance():
     drift = 1 + 0.06 * np.sin(2 * np.pi * 0.2 * np.arange(150) / 30)
     relative = np.array(filmed.tracks[BODY].p_relative_keypoint) * drift[:, None, None]
     filmed = with_track(filmed, BODY, p_relative_keypoint=relative)
-    loose, held = (build(filmed, dataclasses.replace(CONFIG, floor_sigma_m=s)) for s in (10.0, 0.05))
+    loose, held = (build(filmed, dataclasses.replace(PARTS, floor_sigma_m=s)) for s in (10.0, 0.05))
 
     def sway(motion: HumanMotion) -> float:
         return float(np.ptp(motion.T_world_root[:, 4]))

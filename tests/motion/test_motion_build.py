@@ -14,6 +14,9 @@ from vidpretrain.types import HumanMotion, Reason, Reject
 
 LEFT, RIGHT, BODY = 0, 1, 2
 CONFIG = MotionConfig(fov_x_deg=60.0, height_m=1.75)
+PARTS = dataclasses.replace(
+    CONFIG, method="parts"
+)  # figures of hands and body placed apart; test_motion_fit.py has the fit's
 TIME_S = np.arange(120) / 30
 WRISTS = [33, 54]
 
@@ -56,7 +59,7 @@ def speed(p: np.ndarray) -> np.ndarray:
 
 def test_third_person_recovers_places_and_sides():
     filmed = third_person()
-    motion = build(filmed)
+    motion = build(filmed, PARTS)
     assert motion.view == "third"
     assert motion.body_seen
     assert motion.skeleton == "human75"
@@ -72,7 +75,7 @@ def test_third_person_recovers_places_and_sides():
 
 
 def test_hands_hang_on_the_body_and_bones_keep_their_length():
-    motion = build(third_person())
+    motion = build(third_person(), PARTS)
     p = motion.p_world_keypoint
     for side, wrist, elbow, shoulder in (("left", 15, 13, 11), ("right", 16, 14, 12)):
         hand = p[:, skeletons.HAND_SLICES[side]]
@@ -141,7 +144,7 @@ def test_a_hand_alone_that_faces_the_camera_is_third_person():
 @pytest.mark.parametrize("network_scale", [0.7, 1.0, 1.3])
 def test_size_of_the_network_does_not_matter(network_scale):
     filmed = third_person(noise_px=0, noise_m=0, network_scale=network_scale)
-    assert np.median(camera_error_m(build(filmed), filmed)[:, WRISTS]) < 0.02
+    assert np.median(camera_error_m(build(filmed, PARTS), filmed)[:, WRISTS]) < 0.02
 
 
 def test_network_points_in_millimetres_give_the_same_motion():
@@ -163,7 +166,7 @@ def test_assumptions_are_recorded_and_widen_sigma():
 @pytest.mark.parametrize(("length", "filled"), [(3, True), (10, True), (11, False), (25, False)])
 def test_gaps_of_a_hand_are_filled_and_marked_or_left_open(length, filled):
     filmed = hide(egocentric(), RIGHT, slice(50, 50 + length))
-    motion = build(filmed, MotionConfig(fov_x_deg=90.0, height_m=1.75))
+    motion = build(filmed, dataclasses.replace(PARTS, fov_x_deg=90.0))
     gap = motion.valid[50 : 50 + length, skeletons.RIGHT_HAND_SLICE]
     assert gap.all() if filled else not gap.any()
     assert (motion.imputed[50 : 50 + length, skeletons.RIGHT_HAND_SLICE] == filled).all()
@@ -201,7 +204,7 @@ def test_five_frames_a_second_are_not_bridged_over_two_seconds():
 
 def test_hidden_hand_leaves_the_arm_and_invents_no_fingers():
     filmed = hide(third_person(), RIGHT, slice(30, 80))
-    motion = build(filmed)
+    motion = build(filmed, PARTS)
     assert not motion.valid[30:80, skeletons.RIGHT_HAND_SLICE].any()
     assert motion.valid[30:80, 16].all()
     assert speed(motion.p_world_keypoint[:, 16]).max() < 3.0  # nothing jumps when the hand goes and comes

@@ -54,3 +54,16 @@ def hand(at, p_left: float, length: float = 60.0, origin="frame") -> HandSightin
 def frames_ns(count: int, rate: float = 30.0) -> np.ndarray:
     """Times of frames."""
     return np.round(np.arange(count) * 1e9 / rate).astype(np.int64)
+
+
+def tiny_pose_model(folder):
+    """A ViTPose of one layer with random weights, in a folder as the Hub would have it."""
+    from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation, VitPoseImageProcessor
+
+    backbone = VitPoseBackboneConfig(
+        image_size=[64, 48], patch_size=[16, 16], hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    target = folder / "tiny_vitpose"
+    VitPoseForPoseEstimation(VitPoseConfig(backbone_config=backbone, num_labels=17)).save_pretrained(target)
+    VitPoseImageProcessor(size={"height": 64, "width": 48}).save_pretrained(target)
+    return target

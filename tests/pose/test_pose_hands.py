@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pose_helpers import body, frames_ns, hand
 
-from vidpretrain.pose.hands import assign, distinct, link
+from vidpretrain.pose.hands import assign, distinct
 
 LONG = 1280.0
 
@@ -94,11 +94,12 @@ def test_repeats_of_one_hand_are_one():
     assert [(h.p_image[0, 0], h.origin) for h in kept] == [(500, "frame"), (900, "crop")]
 
 
-def test_tracklets_end_after_a_gap_and_span_slow_video():
+def test_a_gap_stays_a_gap_and_slow_video_is_no_gap():
     sightings = [[hand((500, 300), 0.9)] if t < 10 or t > 25 else [] for t in range(40)]
-    assert [(k.frames[0], k.frames[-1]) for k in link(sightings, frames_ns(40))] == [(0, 9), (26, 39)]
-    slow = [[hand((500, 300), 0.9)] for _ in range(5)]
-    assert len(link(slow, frames_ns(5, rate=2.0))) == 1
+    left, _ = assign(sightings, [None] * 40, frames_ns(40), LONG)
+    assert [t for t, h in enumerate(left) if h is None] == list(range(10, 26))
+    left, _ = assign([[hand((500, 300), 0.9)]] * 5, [None] * 5, frames_ns(5, rate=2.0), LONG)
+    assert xs(left) == [500] * 5
 
 
 def test_no_hands_at_all():

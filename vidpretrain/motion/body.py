@@ -205,13 +205,13 @@ def fuse_wrists(
         p[:, elbow], reached = _arm(p[:, shoulder], p[:, elbow], p[:, wrist], body.upper_m, body.fore_m)
         p[:, end] += (reached - p[:, wrist])[:, None]
         if both.any():
-            hand = _follow(hand, p[:, wrist], both, time_ns)
+            hand = follow(hand, p[:, wrist], both, time_ns)
             p[_cells(both, PALM[side])] = hand.p_camera[both][:, list(_PALM_HAND)]
         moved[side] = hand
     return dataclasses.replace(body, p_camera=p, sigma_m=sigma, seen=seen, imputed=imputed), moved
 
 
-def _follow(hand: Hand, p_fused: np.ndarray, both: np.ndarray, time_ns: np.ndarray) -> Hand:
+def follow(hand: Hand, p_fused: np.ndarray, both: np.ndarray, time_ns: np.ndarray) -> Hand:
     """The hand at the fused wrist; where the body is missing its own depth, led there over a moment."""
     far, own = np.linalg.norm(p_fused, axis=-1), np.linalg.norm(hand.p_wrist, axis=-1)
     stretch = np.zeros(len(both))

@@ -13,6 +13,7 @@ from vidpretrain.motion import bones, clean
 from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.fit import fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.view import decide_view
@@ -40,7 +41,9 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
-    if body is not None:
+    if config.method == "fit":
+        body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
+    elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
         body, hands = stand_on_floor(body, hands, world_for(body, view, hands, config), time_ns, config)
     whole = _assemble(clip, time_ns, body, hands, camera, view, config)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from vidpretrain.motion.fit_config import FitConfig
 
 DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes
 
@@ -17,6 +19,8 @@ class MotionConfig:
     clip's own rate and bounded in seconds as well, so that a clip of 5 frames/s is not bridged over two seconds.
     """
 
+    method: Literal["fit", "parts"] = "fit"  # one articulated human for the clip, or hands and body apart
+    fit: FitConfig = field(default_factory=FitConfig)
     # camera
     K: tuple[float, ...] | None = None
     distortion: tuple[float, ...] = ()

@@ -19,7 +19,9 @@ _ORDER = {
     for rank, reason in enumerate(
         [
             *(Reason.NOT_A_VIDEO, Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE),
-            *(Reason.FAILED, Reason.TOO_SHORT, Reason.NO_PERSON, Reason.HANDS_TOO_RARE),
+            *(Reason.FAILED, Reason.TOO_SHORT, Reason.TOO_DARK, Reason.BLURRED, Reason.NO_PERSON),
+            *(Reason.UPSIDE_DOWN, Reason.SEVERAL_PEOPLE, Reason.HANDS_TOO_RARE, Reason.TOO_SMALL),
+            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING),
             *(Reason.NO_USABLE_SEGMENT, Reason.NOT_CONVERGED, Reason.POOR_TRACKING),
             Reason.NOT_FEASIBLE,
         ]

@@ -40,6 +40,15 @@ def real_log_odds(body: BodySighting | None, longest_hand_px: float) -> float:
     return float(arm + width + hand + upside_down)
 
 
+def is_upside_down(body: BodySighting) -> bool:
+    """Whether this is surely a person with the head below the hips, all of them seen well."""
+    shoulders, hips = body.p_image[11:13].mean(0), body.p_image[23:25].mean(0)
+    down = (hips[1] - shoulders[1]) / max(np.linalg.norm(hips - shoulders), 1.0)
+    if down > -0.7 or body.visibility[[0, 11, 12, 23, 24]].min() < 0.9:
+        return False
+    return real_log_odds(body, 0.0) - 4.0 * down > 2.5
+
+
 def real_frames(log_odds: Float64[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
     """Frames with a real body: in the likeliest sequence of two states (changes cost `_SWITCH`), and not doubtful."""
     gain = np.stack([np.zeros(len(log_odds)), log_odds], axis=1)

@@ -6,16 +6,16 @@ import importlib
 from importlib.metadata import entry_points
 from typing import Protocol
 
-import numpy as np
-
 from vidpretrain.errors import MissingExtra, unknown_name
 from vidpretrain.pose.config import PoseConfig
-from vidpretrain.types import Clip, PoseTrack, Reason, Reject
+from vidpretrain.pose.rejects import judge
+from vidpretrain.types import Clip, PoseTrack, Reject
 from vidpretrain.video.info import VideoInfo
 
 ESTIMATORS = {
     "mediapipe": "vidpretrain.pose.mediapipe_tasks:MediaPipe",
     "precomputed": "vidpretrain.pose.precomputed:Precomputed",
+    "transformers": "vidpretrain.model.hub_pose:HubPose",
 }
 ENTRY_POINTS = "vidpretrain.pose_estimators"
 
@@ -65,30 +65,11 @@ def extract(clip: Clip, info: VideoInfo, config: PoseConfig) -> tuple[PoseTrack,
     Image points are pixels of the full upright picture; relative points are metres in the camera's axes around the
     hand's or the hips' centre. Where nothing was found confidence is 0 and points are NaN.
 
-    Returns a Reject (NO_PERSON, HANDS_TOO_RARE, TOO_SHORT) for clips without use.
+    Returns a Reject for clips without use; the reasons and their thresholds are `config.rejects`.
 
     Raises:
         UnknownName: no such estimator.
         MissingAsset, MissingExtra: a model or package is not on this machine.
     """
     tracks = load_estimator(config.estimator).estimate(clip, info, config)
-    return tracks if isinstance(tracks, Reject) else judge(tracks, config)
-
-
-def judge(
-    tracks: tuple[PoseTrack, PoseTrack, PoseTrack], config: PoseConfig
-) -> tuple[PoseTrack, PoseTrack, PoseTrack] | Reject:
-    """The tracks, or the reason why there is not enough of a person in them."""
-    left, right, body = (track.found for track in tracks)
-    frames = len(body)
-    if frames < 2:
-        return Reject(reason=Reason.TOO_SHORT, detail=f"{frames} frames in the clip")
-    hand_share, body_share = float(np.mean(left | right)), float(np.mean(body))
-    if hand_share >= config.min_hand_share or body_share >= config.min_body_share:
-        return tracks
-    detail = f"hands in {hand_share:.0%} and a body in {body_share:.0%} of {frames} frames"
-    seen = float(np.mean(left | right | body))
-    if seen < min(config.min_hand_share, config.min_body_share):
-        return Reject(reason=Reason.NO_PERSON, detail=detail)
-    wanted = f"; {config.min_hand_share:.0%} or {config.min_body_share:.0%} are wanted"
-    return Reject(reason=Reason.HANDS_TOO_RARE, detail=detail + wanted)
+    return tracks if isinstance(tracks, Reject) else judge(tracks, config.rejects, info.width_px, info.height_px)

@@ -1,43 +1,38 @@
-"""Which sighting is the left hand and which the right: tracklets, and one assignment of them over the whole clip.
+"""Which candidate is the left hand and which the right: one assignment over the whole clip.
 
-Sightings that follow each other closely make a tracklet. Each tracklet is a left hand, a right hand or nothing;
-dynamic programming over tracklets, in order of their start, finds the assignment of greatest evidence in which no two
-left (or right) hands are there at once. The evidence is the distance to the body's wrists where a body is seen, and the
-network's label, which means little far from the camera; a hand that comes back where one was lost continues it.
+In every frame each side has one of the candidates or none, and no candidate has both sides: these pairs are the states
+of a dynamic programme over the clip (Viterbi). A candidate gains by the distance to the body's wrist on that side, by
+the network's label and the chirality of its 21 points (which mean little far from the camera), and by where it comes
+from; a hand pays for moving, for coming new, and most of all for standing where the other side's hand just was. Every
+state remembers where both hands were last seen on its best path, so a hand that was lost comes back on its side.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from vidpretrain.pose.observations import BodySighting, HandSighting
 from vidpretrain.timebase import NS_PER_S
 
-_PALM = [0, 5, 9, 13, 17]
-_LINK = 0.6  # hand lengths that a hand moves from one sighting to the next
+PALM = [0, 5, 9, 13, 17]
+_ORIGINS = ("frame", "crop", "edge", "tile")
+_MOST = 6  # candidates of one frame
+_REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to the next, and per second out of sight
 _GAP_S = 0.25
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
-_SWAP = 4.0
-_ENOUGH, _ENOUGH_SIDE = 15, 8  # frames after which more of the same evidence is the same error again
-_BRIEF = {"frame": 1.5, "crop": 2.5, "tile": 8.0}  # what a tracklet has to gain, by its best origin
-
-
-@dataclass
-class Tracklet:
-    """Sightings of one hand, by frame."""
-
-    frames: list[int] = field(default_factory=list)
-    hands: list[HandSighting] = field(default_factory=list)
-
-    def add(self, t: int, hand: HandSighting) -> None:
-        """Append a sighting."""
-        self.frames.append(t)
-        self.hands.append(hand)
+_SWAP, _FADES_S = 8.0, 0.15  # cost of standing where the other side's hand was, half of it after this time
+_NEW = {"frame": 1.5, "crop": 2.5, "edge": 4.0, "tile": 5.0}  # cost of a hand that comes new, by its origin
+_BACK = 0.2  # share of it where a hand of this side was lost nearby
+_MOVE = 1.0
+_GOOD = {"frame": 1.0, "crop": 0.5, "edge": 0.3, "tile": 0.2}  # gain of a candidate by its origin
+_LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
+_ALONE = 0.35  # and where no body is seen
 
 
 def assign(
@@ -47,22 +42,20 @@ def assign(
     long_side_px: float,
 ) -> tuple[list[HandSighting | None], list[HandSighting | None]]:
     """Left and right hand of every frame, or None. `bodies` are the real ones, with their sides right."""
-    tracklets = link([distinct(hands) for hands in sightings], time_ns)
-    sides = _best_sides(tracklets, bodies, time_ns, long_side_px)
-    out: tuple[list[HandSighting | None], list[HandSighting | None]] = ([None] * len(bodies), [None] * len(bodies))
-    for tracklet, side in zip(tracklets, sides, strict=True):
-        if side is None:
-            continue
-        for t, hand in zip(tracklet.frames, tracklet.hands, strict=True):
-            if not _is_reversed(hand, side, long_side_px):
-                out[side][t] = hand
+    candidates = [distinct(hands)[:_MOST] for hands in sightings]
+    chosen = best_path(candidates, bodies, time_ns, long_side_px)
+    out: tuple[list[HandSighting | None], list[HandSighting | None]] = ([], [])
+    for hands, pair in zip(candidates, chosen, strict=True):
+        for side, index in enumerate(pair):
+            hand = hands[index] if index >= 0 else None
+            out[side].append(None if hand is None or is_reversed(hand, side, long_side_px) else hand)
     return out
 
 
 def distinct(hands: Sequence[HandSighting]) -> list[HandSighting]:
     """The sightings without repeats of the same hand; whole-frame sightings go before crops, crops before tiles."""
     kept: list[HandSighting] = []
-    for hand in sorted(hands, key=lambda h: (("frame", "crop", "tile").index(h.origin), -abs(h.p_left - 0.5))):
+    for hand in sorted(hands, key=lambda h: (_ORIGINS.index(h.origin), -abs(h.p_left - 0.5))):
         if all(distance(hand, other) > 0.35 for other in kept):
             kept.append(hand)
     return kept
@@ -70,107 +63,118 @@ def distinct(hands: Sequence[HandSighting]) -> list[HandSighting]:
 
 def distance(a: HandSighting, b: HandSighting) -> float:
     """Mean distance of the palms' points in lengths of the longer hand."""
-    apart = np.linalg.norm(a.p_image[_PALM] - b.p_image[_PALM], axis=1).mean()
+    apart = np.linalg.norm(a.p_image[PALM] - b.p_image[PALM], axis=1).mean()
     return float(apart / max(a.length_px, b.length_px, 1.0))
 
 
-def link(sightings: Sequence[Sequence[HandSighting]], time_ns: Int64[np.ndarray, " t"]) -> list[Tracklet]:
-    """Tracklets in order of their start: nearest first, gaps of up to `_GAP_S`; a label's change counts as distance."""
-    done: list[Tracklet] = []
-    alive: list[Tracklet] = []
-    for t, hands in enumerate(sightings):
-        late = [k for k in alive if (time_ns[t] - time_ns[k.frames[-1]]) > max(_GAP_S * NS_PER_S, _one_frame(time_ns))]
-        done += late
-        alive = [k for k in alive if all(k is not other for other in late)]
-        pairs = sorted(
-            (distance(k.hands[-1], hand) + 0.3 * abs(k.hands[-1].p_left - hand.p_left), i, j)
-            for i, k in enumerate(alive)
-            for j, hand in enumerate(hands)
-        )
-        used_i: set[int] = set()
-        used_j: set[int] = set()
-        for cost, i, j in pairs:
-            if cost < _LINK and i not in used_i and j not in used_j:
-                used_i.add(i)
-                used_j.add(j)
-                alive[i].add(t, hands[j])
-        for j, hand in enumerate(hands):
-            if j not in used_j:
-                alive.append(Tracklet([t], [hand]))
-    return sorted(done + alive, key=lambda k: k.frames[0])
+def side_evidence(hand: HandSighting) -> float:
+    """Evidence of the hand itself that it is a left one, in [-3, 3]: its label's log-odds and its chirality."""
+    odds = np.log(max(hand.p_left, 1e-3) / max(1.0 - hand.p_left, 1e-3))
+    return float(np.clip(odds, -2.0, 2.0) + np.clip(hand.chirality, -1.0, 1.0))
+
+
+def is_reversed(hand: HandSighting, side: int, long_side_px: float) -> bool:
+    """Whether a hand close to the camera contradicts the side (0 left) that it was given: its shape is a mirror image.
+
+    Either its label does with .9, or both its label and its chirality do.
+    """
+    if hand.length_px <= _CLOSE * long_side_px:
+        return False
+    sign = 1.0 if side == 0 else -1.0
+    of_side = hand.p_left if side == 0 else 1.0 - hand.p_left
+    return of_side < 0.1 or (of_side < 0.4 and sign * hand.chirality < -0.3)
+
+
+def gains(hands: Sequence[HandSighting], body: BodySighting | None, long_side_px: float) -> Float64[np.ndarray, "n 2"]:
+    """What each candidate gains as a left and as a right hand; leaving it out gains nothing."""
+    out = np.zeros((len(hands), 2))
+    for i, hand in enumerate(hands):
+        own, quality = side_evidence(hand), _GOOD[hand.origin]
+        if body is None:
+            lone = -0.5 if hand.origin == "crop" else 0.0
+            out[i] = quality + 0.3 * min(abs(own), 2.0) + lone + _ALONE * np.array([own, -own])
+            continue
+        apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / body.size_px
+        reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
+        quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
+        nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
+        near = hand.length_px > _CLOSE * long_side_px
+        out[i] = quality + (nearer + _LABEL[near] * own) * np.array([1.0, -1.0])
+    return out
+
+
+@dataclass
+class Memory:
+    """Where each state's best path last saw its two hands (s states, 2 sides); `at` is -1 where it never did."""
+
+    cost: np.ndarray  # (s)
+    palm: np.ndarray  # (s 2 5 2) px
+    length: np.ndarray  # (s 2) px
+    at: np.ndarray  # (s 2) frame
+
+
+def best_path(
+    candidates: Sequence[Sequence[HandSighting]],
+    bodies: Sequence[BodySighting | None],
+    time_ns: Int64[np.ndarray, " t"],
+    long_side_px: float,
+) -> list[tuple[int, int]]:
+    """Per frame the index of the left and of the right hand among the candidates, -1 for none."""
+    memory = Memory(np.zeros(1), np.zeros((1, 2, len(PALM), 2)), np.ones((1, 2)), np.full((1, 2), -1))
+    back, states = [], []
+    for t, (hands, body) in enumerate(zip(candidates, bodies, strict=True)):
+        pairs = _pairs(len(hands))
+        step = _step_costs(memory, hands, t, time_ns)
+        taken = np.concatenate([gains(hands, body, long_side_px), np.zeros((1, 2))])  # -1 is the last row: none
+        total = memory.cost[:, None] + step[:, 0, pairs[:, 0]] + step[:, 1, pairs[:, 1]]
+        total = total - (taken[pairs[:, 0], 0] + taken[pairs[:, 1], 1])
+        best = total.argmin(axis=0)
+        back.append(best)
+        states.append(pairs)
+        memory = _remember(memory, best, total.min(axis=0), pairs, hands, t)
+    out, state = [], int(memory.cost.argmin())
+    for best, pairs in zip(reversed(back), reversed(states), strict=True):
+        out.append((int(pairs[state, 0]), int(pairs[state, 1])))
+        state = int(best[state])
+    return out[::-1]
+
+
+def _pairs(count: int) -> np.ndarray:
+    every = itertools.product(range(-1, count), repeat=2)
+    return np.array([(a, b) for a, b in every if a != b or a < 0])
+
+
+def _step_costs(memory: Memory, hands: Sequence[HandSighting], t: int, time_ns) -> np.ndarray:
+    """Costs (s 2 n+1) of taking candidate n on a side after each state; the last one, none, costs nothing."""
+    states, count = len(memory.cost), len(hands)
+    out = np.zeros((states, 2, count + 1))
+    if not count:
+        return out
+    palm = np.stack([hand.p_image[PALM] for hand in hands])
+    length = np.array([hand.length_px for hand in hands])
+    known = memory.at >= 0
+    gap_s = np.where(known, (time_ns[t] - time_ns[np.maximum(memory.at, 0)]) / NS_PER_S, 0.0)
+    apart = np.linalg.norm(memory.palm[:, :, None] - palm, axis=-1).mean(-1)
+    apart = apart / np.maximum(np.maximum(memory.length[:, :, None], length), 1.0)
+    share = np.where(known[:, :, None], apart / (_REACH + _SPEED * gap_s)[:, :, None], 1.0)
+    own, other = np.minimum(share, 1.0), np.minimum(share[:, ::-1], 1.0)
+    new = np.array([_NEW[hand.origin] for hand in hands])
+    fresh = (known & (gap_s <= max(_GAP_S, _one_frame(time_ns))))[:, :, None] & (share < 1.0)
+    moved = np.where(fresh, _MOVE * own**2, new * np.where(own < 1.0, _BACK + (1 - _BACK) * own, 1.0))
+    swap = _SWAP / (1.0 + gap_s[:, ::-1] / _FADES_S)
+    out[:, :, :count] = moved + swap[:, :, None] * np.maximum(own - other, 0.0)
+    return out
 
 
 def _one_frame(time_ns) -> float:
-    return 1.5 * float(np.median(np.diff(time_ns))) if len(time_ns) > 1 else 0.0
+    return 1.5 * float(np.median(np.diff(time_ns))) / NS_PER_S if len(time_ns) > 1 else 0.0
 
 
-def _evidence(tracklet: Tracklet, bodies, long_side_px: float) -> tuple[float, float]:
-    """Gain of taking the tracklet as a left and as a right hand; leaving it out gains 0."""
-    quality, left = [], []
-    for t, hand in zip(tracklet.frames, tracklet.hands, strict=True):
-        label = float(np.clip(np.log(max(hand.p_left, 1e-3) / max(1 - hand.p_left, 1e-3)), -2.0, 2.0))
-        near = hand.length_px > _CLOSE * long_side_px
-        body = bodies[t]
-        good = {"frame": 1.0, "crop": 0.5, "tile": 0.0}[hand.origin]
-        if body is None:
-            quality.append(good + 0.3 * abs(label) - (0.5 if hand.origin == "crop" else 0.0))
-            left.append(label)
-            continue
-        apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / body.size_px
-        nearness = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
-        reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
-        quality.append(good + float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0)))
-        left.append(nearness + (0.7 if near else 0.15) * label)
-    origins = {hand.origin for hand in tracklet.hands}
-    brief = next(cost for origin, cost in _BRIEF.items() if origin in origins)
-    q = float(np.mean(quality)) * _amount(len(quality), _ENOUGH) - brief
-    e = float(np.mean(left)) * _amount(len(left), _ENOUGH_SIDE)
-    return q + e, q - e
-
-
-def _amount(count: int, enough: int) -> float:
-    return min(count, enough) + 0.1 * max(0, count - enough)
-
-
-def _best_sides(tracklets, bodies, time_ns, long_side_px) -> list[int | None]:
-    """0 (left), 1 (right) or None for every tracklet; exact, as the rest depends on the last of each side only."""
-    beams: dict[tuple[int, int], tuple[float, tuple[int | None, ...]]] = {(-1, -1): (0.0, ())}
-    for i, tracklet in enumerate(tracklets):
-        gains = _evidence(tracklet, bodies, long_side_px)
-        grown: dict[tuple[int, int], tuple[float, tuple[int | None, ...]]] = {}
-        for last, (score, path) in beams.items():
-            for side in (None, 0, 1):
-                state, total = last, score
-                if side is not None:
-                    before = last[side]
-                    if before >= 0 and _overlap(tracklets[before], tracklet):
-                        continue
-                    state = (i, last[1]) if side == 0 else (last[0], i)
-                    total += gains[side] - _jump_cost(tracklets, last, side, tracklet, time_ns)
-                if state not in grown or total > grown[state][0]:
-                    grown[state] = (total, (*path, side))
-        beams = dict(sorted(grown.items(), key=lambda item: -item[1][0])[:200])
-    return list(max(beams.values(), key=lambda item: item[0])[1]) if tracklets else []
-
-
-def _overlap(a: Tracklet, b: Tracklet) -> bool:
-    return a.frames[-1] >= b.frames[0] and not set(a.frames).isdisjoint(b.frames)
-
-
-def _jump_cost(tracklets, last, side: int, new: Tracklet, time_ns) -> float:
-    """What it costs a hand to come back here: up to `_SWAP` where the other side's hand was lost nearer to it."""
-    apart = []
-    for before in (last[side], last[1 - side]):
-        if before < 0:
-            apart.append(1.0)
-            continue
-        gap_s = (time_ns[new.frames[0]] - time_ns[tracklets[before].frames[-1]]) / NS_PER_S
-        reach = 1.0 + 4.0 * max(gap_s, 0.0)
-        apart.append(min(distance(tracklets[before].hands[-1], new.hands[0]) / reach, 1.0))
-    return _SWAP * max(0.0, apart[0] - apart[1])
-
-
-def _is_reversed(hand: HandSighting, side: int, long_side_px: float) -> bool:
-    """Whether a hand close to the camera is surely labelled as the other side: its shape is then a mirror image."""
-    of_side = hand.p_left if side == 0 else 1.0 - hand.p_left
-    return hand.length_px > _CLOSE * long_side_px and of_side < 0.1
+def _remember(memory: Memory, best, cost, pairs, hands, t: int) -> Memory:
+    palm, length, at = memory.palm[best], memory.length[best], memory.at[best]
+    for side in (0, 1):
+        rows = np.flatnonzero(pairs[:, side] >= 0)
+        for row in rows:
+            hand = hands[pairs[row, side]]
+            palm[row, side], length[row, side], at[row, side] = hand.p_image[PALM], hand.length_px, t
+    return Memory(cost, palm, length, at)

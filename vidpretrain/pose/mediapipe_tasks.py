@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import UInt8
 
@@ -9,20 +12,25 @@ from vidpretrain.pose.body import mirrored, real_frames, real_log_odds, side_fli
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.hands import assign, distance
 from vidpretrain.pose.models import find_model
-from vidpretrain.pose.networks import find_body, find_hands
+from vidpretrain.pose.networks import find_bodies, find_hands, find_hands_at_edges
 from vidpretrain.pose.observations import BodySighting, HandSighting
+from vidpretrain.pose.people import actor, different, own_hands
+from vidpretrain.pose.pictures import Picture, measure
 from vidpretrain.pose.quiet import quiet_stderr
+from vidpretrain.pose.rejects import refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import Tracks, body_track, frame_indices, hand_track
-from vidpretrain.types import Clip
+from vidpretrain.types import Clip, Reject
 from vidpretrain.video import VideoInfo, open_video
 
 Box = tuple[int, int, int, int]
+_SHARP_EVERY = 8  # frames; light is measured in all of them
+SMALL_HAND_PX = 32  # as the network sees the whole frame: a shorter hand is looked at again from near
 
 
 class MediaPipe:
     """Estimator on Google's hand and pose landmarkers (Tasks API, image mode)."""
 
-    def estimate(self, clip: Clip, info: VideoInfo, config: PoseConfig) -> Tracks:
+    def estimate(self, clip: Clip, info: VideoInfo, config: PoseConfig) -> Tracks | Reject:
         """Left hand, right hand and body of a clip on its decoded frames; see `vidpretrain.pose.extract`.
 
         Raises:
@@ -31,21 +39,35 @@ class MediaPipe:
         """
         indices = frame_indices(clip, info, config)
         looker = Looker(config)
-        bodies: list[BodySighting | None] = []
-        hands: list[list[HandSighting]] = []
+        looks: list[Look] = []
         with open_video(info) as reader:
             for _, _, frame in reader.iterate(indices.start, indices.stop, indices.step):
-                body, found = looker.look(frame)
-                bodies.append(body)
-                hands.append(found)
+                looks.append(self.improve(looker.look(frame), frame, config))
         time_ns = info.time_ns[np.arange(indices.start, indices.stop, indices.step)]
-        bodies = judge_bodies(bodies, hands, time_ns)
-        left, right = assign(hands, bodies, time_ns, max(info.width_px, info.height_px))
-        return (
-            hand_track(clip, time_ns, left, "left"),
-            hand_track(clip, time_ns, right, "right"),
-            body_track(clip, time_ns, bodies),
+        refused = refuse_pictures([look.picture for look in looks], config.rejects) or refuse_people(
+            [look.people for look in looks], config.rejects
         )
+        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px)
+
+    def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
+        """What else an estimator of this family knows of a frame; nothing here."""
+        del frame, config
+        return look
+
+
+def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int) -> Tracks:
+    """Tracks of the acting person."""
+    people, others = actor([look.people for look in looks], time_ns, width_px, height_px)
+    hands = [
+        own_hands(look.hands, body, strangers) for look, body, strangers in zip(looks, people, others, strict=True)
+    ]
+    bodies = judge_bodies(people, hands, time_ns)
+    left, right = assign(hands, bodies, time_ns, max(width_px, height_px))
+    return (
+        hand_track(clip, time_ns, left, "left"),
+        hand_track(clip, time_ns, right, "right"),
+        body_track(clip, time_ns, bodies),
+    )
 
 
 def judge_bodies(bodies, hands, time_ns) -> list[BodySighting | None]:
@@ -57,9 +79,18 @@ def judge_bodies(bodies, hands, time_ns) -> list[BodySighting | None]:
     return [mirrored(body) if body is not None and flip else body for body, flip in zip(kept, flips, strict=True)]
 
 
-def longest(hands: list[HandSighting]) -> float:
+def longest(hands: Sequence[HandSighting]) -> float:
     """Length in pixels of the longest hand of the whole frame, 0 where there is none."""
     return max((hand.length_px for hand in hands if hand.origin == "frame"), default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one frame showed: bodies, real or not, hands from every source, and the picture's light and sharpness."""
+
+    people: tuple[BodySighting, ...]
+    hands: tuple[HandSighting, ...]
+    picture: Picture
 
 
 class Looker:
@@ -71,39 +102,58 @@ class Looker:
         self._before: list[HandSighting] = []
         self._count = 0
 
-    def look(self, frame: UInt8[np.ndarray, "h w 3"]) -> tuple[BodySighting | None, list[HandSighting]]:
-        """The body, real or not, and all hands that can be found in one RGB frame."""
+    def look(self, frame: UInt8[np.ndarray, "h w 3"]) -> Look:
+        """All people and hands that can be found in one RGB frame; a frame too dark to see anything has none."""
         config = self._config
+        picture = measure(frame, sharp=self._count % _SHARP_EVERY == 0)
+        self._count += 1
+        if picture.bright < config.rejects.dark_luma:
+            self._before = []
+            return Look(people=(), hands=(), picture=picture)
         height, width = frame.shape[:2]
         with quiet_stderr():
-            body = find_body(frame, self._pose, config.body_confidence, config.network_px)
+            people = different(find_bodies(frame, self._pose, config.body_confidence, config.network_px))
             hands = self._hands(frame, (0, 0, width, height), "frame", config.hand_confidence)
-            somebody = body is not None and real_log_odds(body, longest(hands)) > 0
+            real = [body for body in people if real_log_odds(body, longest(hands)) > 0]
             boxes = []
             if config.wrist_crops:
-                boxes += wrist_boxes(body, hands, width, height) if body is not None and somebody else []
+                small_px = SMALL_HAND_PX * max(1.0, max(width, height) / config.network_px)
+                for body in real[:2]:
+                    boxes += wrist_boxes(body, hands, width, height, small_px)
                 boxes += lost_boxes(self._before, hands, width, height)
             for box in boxes:
                 hands += self._hands(frame, box, "crop", config.hand_confidence)
-            lonely = not hands or (len(hands) == 1 and self._count % 3 == 0)  # the second hand need not be there
-            if config.rescue_tiles and not somebody and lonely:
-                for box in tile_boxes(width, height):
-                    hands += self._hands(frame, box, "tile", config.rescue_confidence)
-        self._before, self._count = hands, self._count + 1
-        return body, hands
+            if config.rescue_tiles and not real:
+                hands += self._rescue(frame, hands)
+        self._before = hands
+        return Look(people=tuple(people), hands=tuple(hands), picture=picture)
+
+    def _rescue(self, frame, hands: list[HandSighting]) -> list[HandSighting]:
+        """Over the picture's edges while a hand is missing; in tiles, with little confidence, while there is none."""
+        config = self._config
+        if len(hands) >= 2:
+            return []
+        found = find_hands_at_edges(frame, self._hand, config.hand_confidence, config.network_px)
+        if hands or found:
+            return found
+        tiles = tile_boxes(frame.shape[1], frame.shape[0])
+        return [hand for box in tiles for hand in self._hands(frame, box, "tile", config.rescue_confidence)]
 
     def _hands(self, frame, box: Box, origin: str, confidence: float) -> list[HandSighting]:
         return find_hands(frame, box, origin, self._hand, confidence, self._config.network_px)
 
 
-def wrist_boxes(body: BodySighting, hands: list[HandSighting], width: int, height: int) -> list[Box]:
-    """Squares of 1.1 torso lengths around the body's wrists that are in the picture and have no hand yet."""
+def wrist_boxes(
+    body: BodySighting, hands: list[HandSighting], width: int, height: int, small_px: float = 0.0
+) -> list[Box]:
+    """Squares of 1.1 torso lengths around the body's wrists in the picture that have no hand longer than `small_px`."""
     boxes = []
     for elbow, wrist in ((13, 15), (14, 16)):
         at = body.p_image[wrist]
         if body.visibility[wrist] < 0.2 or not (0 <= at[0] < width and 0 <= at[1] < height):
             continue
-        if any(np.linalg.norm(hand.p_image[0] - at) < 0.35 * body.size_px for hand in hands):
+        near = [hand for hand in hands if np.linalg.norm(hand.p_image[0] - at) < 0.35 * body.size_px]
+        if any(hand.length_px >= small_px for hand in near):
             continue
         boxes.append(_square(at + 0.3 * (at - body.p_image[elbow]), 1.1 * body.size_px, width, height))
     return [box for box in boxes if box is not None]

@@ -18,7 +18,8 @@ from vidpretrain.errors import MissingExtra
 from vidpretrain.pose.observations import BodySighting, HandSighting
 from vidpretrain.pose.quiet import quiet_stderr
 
-_MAX_HANDS = 4
+_MAX_HANDS, _MAX_PEOPLE = 4, 4
+_MARGIN = 0.25  # of the picture's height, repeated from its edge around it
 
 
 def find_hands(
@@ -44,20 +45,37 @@ def find_hands(
     return out
 
 
-def find_body(
+def find_bodies(
     frame: UInt8[np.ndarray, "h w 3"], model: Path, confidence: float, network_px: int
-) -> BodySighting | None:
-    """The most prominent body in an RGB frame, or None."""
+) -> list[BodySighting]:
+    """Up to four bodies in an RGB frame, the most prominent first; a body that is not there costs no time."""
     found = _landmarker("pose", str(model), confidence, os.getpid()).detect(_image(frame, network_px))
-    if not found.pose_landmarks:
-        return None
-    points = found.pose_landmarks[0]
     size = np.array([frame.shape[1], frame.shape[0]], dtype=float)
-    return BodySighting(
-        p_image=np.array([(p.x, p.y) for p in points]) * size,
-        p_relative=np.array([(p.x, p.y, p.z) for p in found.pose_world_landmarks[0]]),
-        visibility=np.array([min(max(p.visibility, 0.0), 1.0) for p in points]),
-    )
+    return [
+        BodySighting(
+            p_image=np.array([(p.x, p.y) for p in points]) * size,
+            p_relative=np.array([(p.x, p.y, p.z) for p in world]),
+            visibility=np.array([min(max(p.visibility, 0.0), 1.0) for p in points]),
+        )
+        for points, world in zip(found.pose_landmarks, found.pose_world_landmarks, strict=True)
+    ]
+
+
+def find_hands_at_edges(
+    frame: UInt8[np.ndarray, "h w 3"], model: Path, confidence: float, network_px: int
+) -> list[HandSighting]:
+    """Hands in the whole frame with its edge pixels repeated outwards: hands that reach in over the edge are found."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    margin = round(_MARGIN * height)
+    wide = cv2.copyMakeBorder(frame, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    box = (0, 0, width + 2 * margin, height + 2 * margin)
+    return [
+        HandSighting(p_image=hand.p_image - margin, p_relative=hand.p_relative, p_left=hand.p_left, origin=hand.origin)
+        for hand in find_hands(wide, box, "edge", model, confidence, network_px)
+        if ((hand.p_image > margin) & (hand.p_image < np.array([width, height]) + margin)).all(1).mean() >= 0.5
+    ]
 
 
 @cache
@@ -83,7 +101,9 @@ def _landmarker(kind: str, model: str, confidence: float, pid: int) -> Any:
             )
         else:
             net = vision.PoseLandmarker.create_from_options(
-                vision.PoseLandmarkerOptions(base_options=base, min_pose_detection_confidence=confidence)
+                vision.PoseLandmarkerOptions(
+                    base_options=base, num_poses=_MAX_PEOPLE, min_pose_detection_confidence=confidence
+                )
             )
     # One reference too many: its destructor would run while the interpreter is taken apart, and complain.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(net))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,24 +12,45 @@ from jaxtyping import Float64
 from vidpretrain.types import Frozen
 
 _MIDDLE = [0, 9, 10, 11, 12]  # wrist to the tip of the middle finger
+_KNUCKLES, _TIPS = [5, 9, 13, 17], [8, 12, 16, 20]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HandSighting(Frozen):
     """One hand in one frame: pixels of the full upright picture, metres in the camera's axes around the hand's centre.
 
-    `p_left` is the network's probability that it is an anatomical left hand.
+    `p_left` is the network's probability that it is an anatomical left hand; `origin` the part of the picture in which
+    it was found: the whole frame, a crop around a wrist or a lost hand, the frame with its edges widened, or a tile.
     """
 
     p_image: Float64[np.ndarray, "21 2"]
     p_relative: Float64[np.ndarray, "21 3"]
     p_left: float
-    origin: Literal["frame", "crop", "tile"]
+    origin: Literal["frame", "crop", "edge", "tile"]
 
     @property
+    def score(self) -> float:
+        """The network's certainty about its label, in [.5, 1]: the only score that it gives out."""
+        return max(self.p_left, 1.0 - self.p_left)
+
+    @cached_property
     def length_px(self) -> float:
         """Wrist to middle fingertip along the bones: a size that a fist does not change much."""
         return float(np.linalg.norm(np.diff(self.p_image[_MIDDLE], axis=0), axis=1).sum())
+
+    @cached_property
+    def chirality(self) -> float:
+        """How surely the 21 points are a left hand's (positive) or a right one's; near 0 for a flat hand.
+
+        Fingers bend and the thumb lies on the palm's side. Its height over the palm's plane, in lengths of the palm,
+        has one sign for a left hand and the other for a right one, whichever way the hand is turned.
+        """
+        p = self.p_relative
+        knuckles = p[_KNUCKLES].mean(0)
+        normal = np.cross(p[17] - p[5], knuckles - p[0])
+        palmar = (p[_TIPS].mean(0) - knuckles) + (p[4] - p[2]) + (p[2] - 0.5 * (p[0] + p[5]))
+        size = np.linalg.norm(normal) * np.linalg.norm(p[9] - p[0])
+        return float(normal @ palmar / size) if size > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,19 +1,20 @@
-"""The `precomputed` estimator: landmarks that somebody else's network made, read from NPZ files.
+"""The `precomputed` estimator: landmarks that somebody else's network made, read from files.
 
 `FOLDER/<clip_id>.npz` (or `<source_id>.npz` for a whole video) holds `time_ns` (t) int64 in the source's time and, for
 each of `hand21_left`, `hand21_right`, `body33` that is there: `<name>_image` (t k 2) px of the upright picture,
 `<name>_relative` (t k 3) m in the camera's axes (may be absent), `<name>_confidence` (t k) or (t), 0 where not found.
+`pose.precomputed_format` names the layouts of other tools instead (`readers`).
 """
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from vidpretrain.errors import ConfigError, InputError, MissingAsset
+from vidpretrain.errors import ConfigError, InputError, MissingAsset, unknown_name
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.pose.readers import READERS, where
 from vidpretrain.pose.tracks import PERSON, Tracks, frame_indices
 from vidpretrain.types import Clip, PoseTrack
 from vidpretrain.video import VideoInfo
@@ -39,23 +40,24 @@ class Precomputed:
         """Tracks on the clip's decoded frames; frames without an entry within half a frame are empty.
 
         Raises:
-            ConfigError: `precomputed` names no folder.
+            ConfigError, UnknownName: `precomputed` names no folder, or its format is not known.
             MissingAsset: there is no file for the clip.
             InputError: the file does not have the documented layout.
         """
         if config.precomputed is None or not config.precomputed.is_dir():
-            raise ConfigError("pose.precomputed names a folder of NPZ files", asked=config.precomputed)
-        candidates = [config.precomputed / f"{name}.npz" for name in (clip.clip_id, clip.source_id)]
-        path = next((p for p in candidates if p.is_file()), None)
+            raise ConfigError("pose.precomputed names a folder", asked=config.precomputed)
+        kind = config.precomputed_format
+        if kind not in READERS:
+            raise unknown_name("format of precomputed landmarks", kind, READERS)
+        names = dict.fromkeys((clip.clip_id, clip.source_id, Path(clip.path).stem))
+        path = next((p for name in names if (p := where(config.precomputed, name, kind)) is not None), None)
         if path is None:
             raise MissingAsset(
-                "no landmarks for this clip", asked=clip.clip_id, valid=" or ".join(map(str, candidates))
+                "no landmarks for this clip",
+                asked=clip.clip_id,
+                valid=" or ".join(str(config.precomputed / name) for name in names) + f" ({kind})",
             )
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {key: data[key] for key in data.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"not an NPZ file of plain arrays: {error}", asked=path) from None
+        arrays = READERS[kind](path, info)
         indices = frame_indices(clip, info, config)
         time_ns = info.time_ns[np.arange(indices.start, indices.stop, indices.step)]
         left, right, body = (_read(path, arrays, clip, time_ns, info.frame_ns, name, k) for name, k in _SETS)

@@ -14,7 +14,7 @@ from vidpretrain.video import VideoInfo, frame_range
 
 Tracks = tuple[PoseTrack, PoseTrack, PoseTrack]
 PERSON = "p0"
-_ORIGIN_TRUST = {"frame": 1.0, "crop": 0.9, "tile": 0.7}
+_ORIGIN_TRUST = {"frame": 1.0, "crop": 0.9, "edge": 0.8, "tile": 0.7}
 
 
 def frame_indices(clip: Clip, info: VideoInfo, config: PoseConfig) -> range:

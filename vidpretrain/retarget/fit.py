@@ -71,7 +71,7 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     if refused is not None:
         return dataclasses.replace(refused, faults=tuple(found))
     placed = placement.place(kind, grid, hands, robot, size, motion.height_m, config)
-    states = {side: _state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
+    states = {side: side_state(grid, side, hands[side], placed.arms[side], config) for side in SIDES}
     body, tree = None, robot.tree
     if whole.is_whole_body(grid, size, kind, config):
         corners = sole_corners(robot, size.leg_m)
@@ -159,7 +159,10 @@ def _no_human_body(grid: GridMotion, assumed_arm_m: float) -> Reject | None:
     return None
 
 
-def _state(grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm, config: RetargetConfig) -> SideState:
+def side_state(
+    grid: GridMotion, side: str, hand: SeenHand, arm: placement.PlacedArm, config: RetargetConfig
+) -> SideState:
+    """What is known of a side: frames with an arm and a hand, imputed ones, and sigma."""
     has_arm = np.isfinite(arm.p_base_wrist).all(axis=1) & np.isfinite(arm.sigma_m)
     has_hand = hand.valid & has_arm
     names = [f"{side}_wrist", f"{side}_elbow", f"{side}_shoulder"]

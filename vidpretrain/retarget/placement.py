@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -62,16 +63,28 @@ def choose(grid: GridMotion, hands: dict[str, SeenHand], view: str, config: Reta
 
 
 def place(
-    kind: str, grid: GridMotion, hands: dict[str, SeenHand], robot: Robot, size: RobotSize, height_m: float, config
+    kind: str,
+    grid: GridMotion,
+    hands: dict[str, SeenHand],
+    robot: Robot,
+    size: RobotSize,
+    height_m: float,
+    config,
+    held: dict[str, Any] | None = None,
 ) -> Placed:
-    """The arms' targets under a placement: "torso", "ego" or "hands"."""
+    """The arms' targets under a placement: "torso", "ego" or "hands".
+
+    `held` keeps the offset and heading that were found, and where it has them they are taken: for frames that come
+    one after the other.
+    """
+    held = {} if held is None else held
     if kind == "torso":
         return _by_torso(grid, hands, size, config.arm_by_height * height_m)
     robot_arm = np.mean([arm.length_m for arm in size.arms.values()])
     scale = float(robot_arm / (config.arm_by_height * height_m))
     if kind == "ego":
-        return _by_camera(grid, hands, robot, size, scale, config)
-    return _by_hands(grid, hands, robot, size, scale, config)
+        return _by_camera(grid, hands, robot, size, scale, config, held)
+    return _by_hands(grid, hands, robot, size, scale, config, held)
 
 
 def _by_torso(grid: GridMotion, hands: dict[str, SeenHand], size: RobotSize, assumed_arm_m: float) -> Placed:
@@ -144,7 +157,7 @@ def _no_elbow(frames: int) -> Float64[np.ndarray, "t 3"]:
     return np.full((frames, 3), np.nan)
 
 
-def _by_camera(grid, hands, robot: Robot, size: RobotSize, scale: float, config: RetargetConfig) -> Placed:
+def _by_camera(grid, hands, robot: Robot, size: RobotSize, scale: float, config: RetargetConfig, held) -> Placed:
     """Hands by the person's camera at the place of the robot's, looking the same way, with the world's up kept.
 
     People pitch their cameras as they like and robots theirs: were the pictures laid onto each other, a hand that
@@ -158,7 +171,9 @@ def _by_camera(grid, hands, robot: Robot, size: RobotSize, scale: float, config:
         for side in SIDES
     }
     wrists, far = _without_jumps(wrists, size)
-    offset = reach_offset(wrists, size, config)
+    if "offset" not in held:
+        held["offset"] = reach_offset(wrists, size, config)
+    offset = held["offset"]
     T_base_camera = geometry.pose(geometry.quat_mul(q_base_world, grid.T_world_camera[:, :4]), p_base_camera + offset)
     pitch = [float(np.arcsin(-_ahead(q)[2])) for q in (robot.T_base_camera[:4], mean_rotation(T_base_camera[:, :4]))]
     return Placed(
@@ -250,7 +265,7 @@ def reach_offset(
     return least_squares(residual, np.zeros(3), loss="soft_l1", f_scale=0.05).x
 
 
-def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: RetargetConfig) -> Placed:
+def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: RetargetConfig, held) -> Placed:
     from vidpretrain.retarget.heading import best_heading
 
     middles = {}
@@ -259,7 +274,9 @@ def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: 
             q = wrist_rotation(hands[side])[hands[side].valid]
             p = np.median(hands[side].p_world_point[hands[side].valid, 0], axis=0)
             middles[side] = geometry.pose(mean_rotation(q), p)
-    heading = best_heading(middles, _facing(grid, middles), robot, size, scale, config)
+    if "heading" not in held:
+        held["heading"] = best_heading(middles, _facing(grid, middles), robot, size, scale, config)
+    heading = held["heading"]
 
     def to_base(p_world: np.ndarray) -> np.ndarray:
         turned = geometry.rotate(heading.q_base_world, p_world - heading.p_world_middle)
@@ -267,7 +284,9 @@ def _by_hands(grid, hands, robot: Robot, size: RobotSize, scale: float, config: 
 
     wrists = {side: to_base(hands[side].p_world_point[:, 0]) for side in SIDES}
     wrists, far = _without_jumps(wrists, size)
-    offset = reach_offset(wrists, size, config)
+    if "offset" not in held:
+        held["offset"] = reach_offset(wrists, size, config)
+    offset = held["offset"]
     rotations = {
         side: np.tile(geometry.quat_mul(heading.q_extra[side], heading.q_base_world), (len(grid.time_ns), 1))
         for side in SIDES

@@ -48,29 +48,27 @@ def build_problem(
     config: RetargetConfig,
 ) -> tuple[Problem, tuple[str, ...]]:
     """The problem, and for each term the error site it measures ("" for those that measure none)."""
-    terms: list[Term] = []
-    names: list[str] = []
+    made = list(all_terms(robot, size, placed, hands, states, body, config))
+    frames, free = len(placed.T_base_camera), body is not None
+    problem = _problem(robot, frames, [term for term, _ in made], _active(robot, free), free, config)
+    return problem, tuple(name for _, name in made)
+
+
+def all_terms(robot: Robot, size: RobotSize, placed: Placed, hands, states, body: PlacedBody | None, config):
+    """The terms of `build_problem`, each with the error site that it measures."""
     for side in SIDES:
         few = len(robot.joints(f"{side}_arm")) < _FREE_ARM
-        for term, name in _arm_terms(side, size, placed.arms[side], states[side], body, few, config):
-            terms.append(term)
-            names.append(name)
-        for term, name in _finger_terms(side, size.arms[side].fingers, hands[side], states[side], config):
-            terms.append(term)
-            names.append(name)
+        yield from _arm_terms(side, size, placed.arms[side], states[side], body, few, config)
+        yield from finger_terms(side, size.arms[side].fingers, hands[side], states[side], config)
     if body is not None:
-        for term, name in _body_terms(body, config):
-            terms.append(term)
-            names.append(name)
-    frames = len(placed.T_base_camera)
-    return _problem(robot, frames, terms, _active(robot, body is not None), body is not None, config), tuple(names)
+        yield from _body_terms(body, config)
 
 
 def hand_problem(
     robot: Robot, side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig
 ) -> tuple[Problem, tuple[str, ...]]:
     """As `build_problem`, for a hand of its own: fingertips alone, in the wrist's frame."""
-    made = list(_finger_terms(side, fingers, hand, state, config))
+    made = list(finger_terms(side, fingers, hand, state, config))
     active = np.zeros(len(robot.home), dtype=bool)
     active[list(robot.joints(f"{side}_hand"))] = True
     problem = _problem(robot, len(hand.valid), [term for term, _ in made], active, False, config)
@@ -186,7 +184,7 @@ def _place_term(side: str, part: str, size: RobotSize, target, weight, body: Pla
     )
 
 
-def _finger_terms(side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig):
+def finger_terms(side: str, fingers: tuple[Finger, ...], hand: SeenHand, state: SideState, config: RetargetConfig):
     wrist = f"{side}_wrist"
     tips = tip_targets(hand, fingers, config)
     sigma = np.full(len(hand.valid), config.fingertip_sigma_m)

@@ -1,9 +1,12 @@
 """Whole-clip damped least squares over a `Tree`: the one solver.
 
-Door: `Problem` and its terms, `solve_clip(tree, problem, start) -> Solution`.
+Door: `Problem` and its terms, `solve_clip(tree, problem, start) -> Solution`; one frame at a time
+`Stream(tree, template, start)`, whose `step(targets)` answers a `Step`, and `targets_of(terms)`, its targets of a clip.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from vidpretrain.solve.parameters import FocalParameter, LengthParameter, OffsetParameter, with_parameters
 from vidpretrain.solve.problem import (
@@ -17,6 +20,7 @@ from vidpretrain.solve.problem import (
     Problem,
     Solution,
     Start,
+    Term,
     VectorTerm,
 )
 
@@ -35,11 +39,26 @@ __all__ = [
     "with_parameters",
     "Problem",
     "Start",
+    "Term",
     "Solution",
     "solve_clip",
+    "Stream",
+    "Step",
+    "targets_of",
     "point_covariance",
     "parameter_sigma",
 ]
+
+if TYPE_CHECKING:
+    from vidpretrain.solve.stream import Step, Stream, targets_of
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Stream", "Step", "targets_of"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vidpretrain.solve import stream  # compiled code is not loaded before it is wanted
+
+    return getattr(stream, name)
 
 
 def solve_clip(tree, problem: Problem, start: Start) -> Solution:

@@ -250,7 +250,7 @@ def _vectors(vectors: list, frames: int) -> list[np.ndarray]:
     out = []
     for term in vectors:
         if not isinstance(term, PixelTerm):
-            out.append(_vector(term, frames))
+            out.append(vector_of(term, frames))
         elif np.shape(term.uv_px) == (frames, 2):
             place = np.full((frames, 1), float(places[id(term.camera), term.focal]))
             out.append(np.concatenate([term.uv_px, place], axis=1))
@@ -259,7 +259,7 @@ def _vectors(vectors: list, frames: int) -> list[np.ndarray]:
     return out
 
 
-def _vector(term, frames: int) -> np.ndarray:
+def vector_of(term, frames: int) -> np.ndarray:
     """A vector row's target (t 3)."""
     if isinstance(term, PointTerm):
         return term.p_world_target

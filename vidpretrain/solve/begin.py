@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from vidpretrain.solve import descend, single
@@ -9,11 +11,12 @@ from vidpretrain.solve.lane_clip import LEAST_FRAMES, lane_descend
 from vidpretrain.solve.lane_rows import suits
 from vidpretrain.solve.lane_start import lane_start
 from vidpretrain.solve.problem import Problem, Start
+from vidpretrain.solve.repair import repair
 from vidpretrain.solve.state import Work
 from vidpretrain.tree import Tree
 
 _START_ITERATIONS, _SWEEP_ITERATIONS, _TRIAL_ITERATIONS = 60, 4, 10
-_RANDOM_STARTS, _LANE_STRIDE = 6, 6
+_RANDOM_STARTS, _LANE_FRAMES, _LANE_STRIDE = 6, 8, 6
 _BEFORE_PARAMETERS = 6  # iterations with the parameters at their priors
 
 
@@ -26,15 +29,19 @@ def candidates(work: Work, tree: Tree, start: Start) -> np.ndarray:
     columns, lower, upper = columns[order], lower[order], upper[order]
     others = np.asarray(start.others, dtype=float).reshape(-1, start.others.shape[-1] or 1)
     rows = [first, *(row for row in others if len(row) == len(first))]
-    random = np.random.default_rng(0)
-    for _ in range(_RANDOM_STARTS):
-        drawn = random.uniform(np.maximum(lower, -np.pi), np.minimum(upper, np.pi))
-        row = first.copy()
-        row[columns] = first[columns] + 0.5 * (drawn - first[columns])
-        rows.append(row)
+    low, high = np.maximum(lower, -np.pi), np.minimum(upper, np.pi)
+    drawn = np.tile(first, (_RANDOM_STARTS, 1))
+    drawn[:, columns] = first[columns] + 0.5 * (low + (high - low) * _shares(len(columns)) - first[columns])
+    rows.extend(drawn)
     out = np.tile(first, (len(rows), 1))
     out[:, columns] = np.clip(tree.shortest(np.stack(rows))[:, columns], lower, upper)
     return out
+
+
+@lru_cache(maxsize=64)
+def _shares(count: int) -> np.ndarray:
+    """Where between their limits `count` unknowns are drawn, one row per start."""
+    return np.random.default_rng(0).uniform(size=(_RANDOM_STARTS, count))
 
 
 def fits(work: Work, c: int) -> bool:
@@ -49,7 +56,7 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
     most = min(problem.max_iterations, _BEFORE_PARAMETERS) if problem.parameters else problem.max_iterations
     for c in np.flatnonzero(np.diff(L.var_at)):
         fast = fits(work, int(c))
-        if starts is not None and fast:
+        if starts is not None and problem.frames >= _LANE_FRAMES and suits(L, D, c):
             lane_start(L, D, c, starts, st, _LANE_STRIDE, tie)
         elif starts is not None:
             _carry(work, problem, starts, int(c), tie)
@@ -59,6 +66,11 @@ def solve_free(work: Work, problem: Problem, starts: np.ndarray | None) -> int:
             continue
         args = (L, D, c, 0, problem.frames, st, most, problem.tolerance, True, s)
         done = max(done, descend.descend(*args)[0])
+        if starts is None or problem.parameters:
+            continue
+        if repair(work, int(c), starts, single.single(L.var_at[c + 1] - L.var_at[c])):
+            st.damping[:] = descend.FIRST_DAMPING
+            done += descend.descend(*args)[0]
     return done
 
 

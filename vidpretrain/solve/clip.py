@@ -13,7 +13,7 @@ from vidpretrain.solve.parameters import Values, prior_values, with_parameters
 from vidpretrain.solve.problem import OrientationTerm, Problem, Solution, Start
 from vidpretrain.solve.shared import SharedSolve, prior_cost
 from vidpretrain.solve.speed import respect_speed
-from vidpretrain.solve.state import Work, begin, with_followers
+from vidpretrain.solve.state import State, Work, begin, with_followers
 from vidpretrain.tree import Tree
 
 
@@ -76,7 +76,7 @@ def _solution(
     asked = np.diff(L.var_at) > 0
     return Solution(
         joint_pos=Q,
-        T_world_base=geometry.pose(geometry.quat_from_matrix(st.Rb), st.pb),
+        T_world_base=_base(st, problem.free_base),
         cost=cost,
         iterations=iterations,
         converged=np.asarray(st.settled[asked].all(axis=0)),
@@ -84,3 +84,12 @@ def _solution(
         residual=tuple(np.ascontiguousarray(left[:, i]) for i in order),
         parameters=values,
     )
+
+
+def _base(st: State, moved: bool) -> np.ndarray:
+    """(t 7) pose of the base; one that was not solved and stood still is converted once."""
+    if moved or len(st.Rb) == 0 or (st.Rb != st.Rb[0]).any():
+        return geometry.pose(geometry.quat_from_matrix(st.Rb), st.pb)
+    out = np.empty((len(st.Rb), 7))
+    out[:, :4], out[:, 4:] = geometry.quat_from_matrix(st.Rb[0]), st.pb
+    return out

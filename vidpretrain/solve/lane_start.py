@@ -20,6 +20,7 @@ from vidpretrain.solve.single import SAME_RAD
 
 CARRIED = LANES // 2  # postures each way, so that all lanes are used
 _STARTS, _SWEEPS, _MOST_DAMPING = 60, 4, 1e6
+_LONG = 64  # frames
 _DEAR, _PATIENCE = 4.0, 2  # a posture of that many times the least cost is given up after so many strides
 _STEPS = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0]))  # of evenly spread postures
 
@@ -148,6 +149,25 @@ def lane_step(K, B):
 
 
 @njit(cache=True, error_model="numpy")
+def more(K, starts):
+    """The starts (i j) and evenly spread ones, so that all lanes are used three times."""
+    out = np.empty((3 * LANES + len(starts) // LANES * LANES, starts.shape[1]))
+    for i in range(len(out)):
+        out[i] = starts[i] if i < len(starts) else starts[0]
+        if i >= len(starts):
+            for v in range(len(K.column)):
+                out[i, K.column[v]] = spread(K, v, i)
+    return out
+
+
+@kernel
+def spread(K, v, i):
+    """Value i of unknown v of a sequence that fills its range evenly (Weyl 1916), within half a turn of zero."""
+    lower, upper = max(K.lower[v], -np.pi), min(K.upper[v], np.pi)
+    return min(max(lower + i * _STEPS[v] % 1.0 * (upper - lower), K.lower[v]), K.upper[v])
+
+
+@njit(cache=True, error_model="numpy")
 def compete(L, D, c, K, B, seen, k, starts):
     """Settle starts (i j) on frame k; the cheapest `CARRIED` that are not the same posture (p v), cheapest first."""
     count, n = len(starts), len(K.column)
@@ -218,9 +238,7 @@ def replace(K, B, age, seed):
         age[lane] = 0
         seed += 1
         for v in range(n):
-            lower, upper = max(K.lower[v], -np.pi), min(K.upper[v], np.pi)
-            share = seed * _STEPS[v] % 1.0
-            B.X[0, v, lane] = min(max(lower + share * (upper - lower), K.lower[v]), K.upper[v])
+            B.X[0, v, lane] = spread(K, v, seed)
     return seed
 
 
@@ -232,6 +250,8 @@ def lane_start(L, D, c, starts, st, stride, tie):
     n, frames, v0 = len(K.column), len(st.Q), L.var_at[c]
     steps = 1 + (frames - 1 + stride - 1) // stride
     found, worth, age, seed = np.empty((steps, LANES, n)), np.zeros((steps, LANES)), np.zeros(LANES, np.int64), 0
+    if frames < _LONG:  # too short to search on the way
+        starts = more(K, starts)
     forwards = compete(L, D, c, K, B, seen, 0, starts)
     backwards = compete(L, D, c, K, B, seen, frames - 1, starts)
     for lane in range(LANES):

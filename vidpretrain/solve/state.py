@@ -52,8 +52,10 @@ def begin(tree: Tree, problem: Problem, start: Start) -> tuple[Work, bool]:
     columns = L.var_column[joints]
     Q = tree.shortest(Q)
     Q[:, columns] = np.clip(Q[:, columns], D.lower[joints], D.upper[joints])
-    Rb = np.ascontiguousarray(geometry.matrix_from_quat(geometry.normalize(base[:, :4])))
-    pb = np.ascontiguousarray(base[:, 4:])
+    Rb = np.empty((problem.frames, 3, 3))
+    Rb[:] = geometry.matrix_from_quat(geometry.normalize(base[..., :4]))
+    pb = np.empty((problem.frames, 3))
+    pb[:] = base[..., 4:]
     frames, width = problem.frames, len(L.var_column)
     st = State(
         Q=Q,
@@ -80,7 +82,7 @@ def _start(tree: Tree, problem: Problem, start: Start) -> tuple[np.ndarray, np.n
         raise ValueError(f"start is {joints.shape} and {base.shape}, wanted {shape} or {shape[1:]}, and (t 7) or (7)")
     if not (np.isfinite(joints).all() and np.isfinite(base).all()):
         raise ValueError("the start is not finite")
-    return np.broadcast_to(joints, shape).copy(), np.broadcast_to(base, (problem.frames, 7)).copy(), joints.ndim == 2
+    return np.broadcast_to(joints, shape).copy(), base, joints.ndim == 2
 
 
 def with_followers(work: Work, tree: Tree) -> np.ndarray:

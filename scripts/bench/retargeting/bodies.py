@@ -25,8 +25,8 @@ POINTS = {
 }
 TURNS = {"pelvis": 0.2, "torso": 0.15, "left_foot": 0.3, "right_foot": 0.3}
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-_TIP_SIGMA_M, _POSTURE_RAD, _KNEE_RAD = 0.01, 2.0, 0.4
-_ACCELERATION_RAD_S2, _BASE_ACCELERATION = 300.0, (1 / 180.0**2, 1 / 60.0**2)
+TIP_SIGMA_M, POSTURE_RAD, _KNEE_RAD = 0.01, 2.0, 0.4
+ACCELERATION_RAD_S2, _BASE_ACCELERATION = 300.0, (1 / 180.0**2, 1 / 60.0**2)
 _MINK_DAMPING = 1.0  # of .01 to 10 the one with the least cost
 
 
@@ -122,12 +122,12 @@ def body_problem(
                         from_site=f"{side}_wrist",
                         to_site=site,
                         target_m=np.ascontiguousarray(points[: targets.frames, 4 * f + 4]),
-                        weight=_TIP_SIGMA_M**-2 * ones,
+                        weight=TIP_SIGMA_M**-2 * ones,
                         frame_site=f"{side}_wrist",
                     )
                 )
     settings: dict[str, Any] = {
-        "acceleration_weight": np.full(joints, _ACCELERATION_RAD_S2**-2),
+        "acceleration_weight": np.full(joints, ACCELERATION_RAD_S2**-2),
         "base_acceleration_weight": _BASE_ACCELERATION,
         "active_joints": None if hands else body_joints(robot),
     }
@@ -135,7 +135,7 @@ def body_problem(
         rate_hz=RATE_HZ,
         frames=targets.frames,
         terms=tuple(terms),
-        posture=PostureTerm(q_ref=standing(robot), weight=np.full(joints, _POSTURE_RAD**-2)),
+        posture=PostureTerm(q_ref=standing(robot), weight=np.full(joints, POSTURE_RAD**-2)),
         free_base=True,
         **(settings | more),
     )
@@ -156,7 +156,7 @@ def cost(robot: Robot, targets: BodyTargets, joint_pos: np.ndarray, T_world_base
     for name, sigma in TURNS.items():
         total += 0.5 * sigma**-2 * (geometry.angle_between(at[name][:, :4], targets.poses[name][:, :4]) ** 2).sum()
     moved = (joint_pos - standing(robot))[:, body_joints(robot)]
-    return float(total + 0.5 * _POSTURE_RAD**-2 * (moved**2).sum())
+    return float(total + 0.5 * POSTURE_RAD**-2 * (moved**2).sum())
 
 
 def mink_model(robot: Robot, work: Path) -> tuple[Path, list[str]]:
@@ -191,7 +191,7 @@ def mink_case(robot: Robot, model: tuple[Path, list[str]], targets: BodyTargets,
         "targets": str(work / "body_targets.npz"),
         "tasks": tasks,
         "start": standing(robot)[robot.tree.joints(model[1])].tolist(),
-        "posture": 1.0 / _POSTURE_RAD,
+        "posture": 1.0 / POSTURE_RAD,
         "damping": _MINK_DAMPING,
     }
     path = work / "body.json"

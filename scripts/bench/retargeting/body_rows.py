@@ -1,4 +1,4 @@
-"""Rows about bodies: G1 against mink, body and hands together, and whether the start matters."""
+"""Rows about bodies: G1 against mink, body and hands together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from retargeting import bodies, support
 from retargeting.measures import row, smoothness, violations
 from retargeting.setting import Setting, timed
 
-from vidpretrain import geometry
-from vidpretrain.robot import Robot, load_robot
-from vidpretrain.solve import Start, solve_clip
+from vidpretrain.robot import load_robot
 
 Row = dict[str, Any]
 _STEPS, _FIRST_STEPS = 20, 60
-_STARTS, _WINDOW, _WITHIN = 100, 8, 1.05
-_HEADINGS = 8
 
 
 def body(setting: Setting) -> list[Row]:
@@ -110,41 +106,4 @@ def body_and_hands(setting: Setting) -> list[Row]:
             for kind, bar in (("free", None), ("everything", "<= 0.1")):
                 share = 100 * touching[kind] / frames
                 rows.append(row(f"{label}, {kind}: frames with links in each other", share, "%", bar))
-    setting.skipped.append("streaming, one frame at a time: this benchmark does not know the solver's way yet")
     return rows
-
-
-def starts(setting: Setting) -> list[Row]:
-    """Random frames as first frames, under random headings: does the standing posture reach the best cost found?"""
-    rows = []
-    for name in ("g1_dex3", "g1_inspire"):
-        robot = load_robot(name)
-        random = np.random.default_rng(0)
-        motions = [bodies.body_targets(path, robot) for path in setting.motions]
-        count = 10 if setting.quick else _STARTS
-        good, worst = 0, 1.0
-        for _ in range(count):
-            motion = motions[int(random.integers(len(motions)))]
-            first = int(random.integers(motion.frames - _WINDOW))
-            targets = motion.turned(float(random.uniform(-np.pi, np.pi)), first, _WINDOW)
-            ours, best = _own_and_best(robot, targets)
-            good += ours <= _WITHIN * best
-            worst = max(worst, ours / best)
-        label = f"{name}, {count} starts"
-        rows.append(row(f"{label}: within 5 % of the best of {_HEADINGS} headings", 100 * good / count, "%", "== 100"))
-        rows.append(row(f"{label}: worst over best cost", worst, "times"))
-    return rows
-
-
-def _own_and_best(robot: Robot, targets: bodies.BodyTargets) -> tuple[float, float]:
-    """Cost from our start, and the least from any of the headings."""
-    problem = bodies.body_problem(robot, targets)
-    own = float(bodies.solve_body(robot, problem, targets).cost)
-    best = own
-    for k in range(1, _HEADINGS):
-        turn = geometry.quat_exp(np.array([0.0, 0.0, 2 * np.pi * k / _HEADINGS]))
-        pelvis = targets.poses["pelvis"]
-        base = geometry.pose(geometry.quat_mul(pelvis[:, :4], turn), pelvis[:, 4:])
-        start = Start(joint_pos=bodies.standing(robot), T_world_base=base)
-        best = min(best, float(solve_clip(robot.tree, problem, start).cost))
-    return own, best

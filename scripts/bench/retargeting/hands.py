@@ -21,6 +21,7 @@ FILES = {"svh": "schunk_svh_hand"}  # dex-retargeting's own name, where it is no
 # weight of acceleration against 1/m^2 of a vector, in rad per frame squared: "clean" is where jerk and error are both
 # below the peers', "smooth" gives a little error for half the jerk
 CLEAN, SMOOTH = 3e-3, 9e-3
+_TOLERANCE = 1e-4  # of ours: the cost stays within 1e-4 of that with 1e-5, errors and jerk are measured
 _POSTURE, _DAMPING = 1e-6, 1e-3  # damping of mink: the best of 1e-5 to 1e-2 for its error
 
 
@@ -134,6 +135,7 @@ def hand_problem(hand: HandCase, acceleration: float, max_speed: float | None = 
         posture=PostureTerm(q_ref=np.zeros(joints), weight=np.full(joints, _POSTURE)),
         acceleration_weight=np.full(joints, acceleration / RATE_HZ**4),
         max_speed=None if max_speed is None else np.full(joints, max_speed),
+        tolerance=_TOLERANCE,
         active_joints=active,
         **more,
     )

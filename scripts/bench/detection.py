@@ -1,0 +1,256 @@
+"""Hands and bodies found in video: real clips by consistency, rendered clips against their truth.
+
+    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--frames N] [--out runs/bench]
+
+FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
+leave them; of empty clips every hand and body found is a false alarm. Rows go to OUT/detection.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+_PALM = [0, 5, 9, 13, 17]
+_MIDDLE = [0, 9, 10, 11, 12]
+_WRONG = 0.5  # lengths of the true hand between the palms' points: more is another thing than the hand
+_REFERENCE = "dexretarget_hand"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Look, measure, print and write."""
+    asked = _arguments(words)
+    rows: list[dict[str, Any]] = []
+    for path in _videos(asked.real):
+        tracks, seconds = look(path, asked.frames)
+        rows.append({"clip": path.name, "kind": "real", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
+        rows[-1] |= consistency(tracks)
+        reference = asked.real.parent / "motion" / "dexretarget_hand_joints.pkl"
+        if path.stem == _REFERENCE and reference.is_file():
+            rows[-1]["reference_mm"] = against_reference(tracks, reference)
+    for path in _videos(asked.rendered):
+        from vidpretrain.sim import load_truth
+
+        tracks, seconds = look(path, asked.frames)
+        rows.append({"clip": path.name, "kind": "rendered", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
+        rows[-1] |= consistency(tracks) | against_truth(tracks, load_truth(path.with_suffix(".truth.npz")))
+    for path in _videos(asked.empty):
+        tracks, seconds = look(path, asked.frames)
+        rows.append({"clip": path.name, "kind": "empty", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
+        rows[-1] |= consistency(tracks)
+    text = table(rows)
+    print(text)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    aside = asked.out / "detection.json.tmp"
+    aside.write_text(json.dumps(rows, indent=2))
+    os.replace(aside, asked.out / "detection.json")
+    return 0
+
+
+def look(path: Path, frames: int):
+    """Tracks of the first `frames` decoded frames of a video, unjudged, and the processor's seconds."""
+    from vidpretrain.pose import PoseConfig, load_estimator
+    from vidpretrain.types import Clip, Reject
+    from vidpretrain.video import probe
+
+    info = probe(path)
+    if isinstance(info, Reject):
+        raise SystemExit(f"{path}: {info.detail}")
+    end = min(frames, info.frame_count) - 1
+    clip = Clip(
+        clip_id=path.stem,
+        source_id=path.stem,
+        path=str(path),
+        start_ns=0,
+        exclusive_end_ns=int(info.time_ns[end] + info.frame_ns // 2),
+        width_px=info.width_px,
+        height_px=info.height_px,
+    )
+    start = time.process_time()
+    tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig())
+    if isinstance(tracks, Reject):
+        raise SystemExit(f"{path}: {tracks.detail}")
+    return tracks, time.process_time() - start
+
+
+def consistency(tracks) -> dict[str, float]:
+    """What can be said without truth, in shares of frames (or of hands found, where it says so).
+
+    `body_wrist` is the median distance of hand and body wrist in torso lengths, `own_wrist` the share of hands nearer
+    to their own side's wrist, `label` and `chirality` the shares that the network's label and the 21 points agree with,
+    `jumps` and `exchanged` the shares that moved more than a hand's length in one frame, or stand where the other
+    side's hand was.
+    """
+    left, right, body = tracks
+    out = {
+        "hand": float(np.mean(left.found | right.found)),
+        "both": float(np.mean(left.found & right.found)),
+        "left": float(left.found.mean()),
+        "right": float(right.found.mean()),
+        "body": float(body.found.mean()),
+    }
+    apart, own, chirality, jump, exchanged = [], [], [], [], []
+    for track, other, side in ((left, right, 0), (right, left, 1)):
+        p, q = track.p_image_keypoint, other.p_image_keypoint
+        both = track.found & body.found
+        torso = _torso(body.p_image_keypoint)
+        to = np.linalg.norm(body.p_image_keypoint[:, [15 + side, 16 - side]] - p[:, :1], axis=-1) / torso[:, None]
+        apart.append(to[both, 0])
+        own.append(to[both, 0] <= to[both, 1])
+        if track.p_relative_keypoint is not None:
+            c = np.array([chirality_of(x) for x in track.p_relative_keypoint[track.found]])
+            chirality.append((1 - 2 * side) * c[np.abs(c) > 0.3] > 0)
+        size = _length(p)
+        step = np.linalg.norm(np.diff(p[:, _PALM], axis=0), axis=-1).mean(-1) / size[1:]
+        cross = np.linalg.norm(p[1:, _PALM] - q[:-1, _PALM], axis=-1).mean(-1) / size[1:]
+        jump.append(step[np.isfinite(step)] > 1.0)
+        known = np.isfinite(cross)
+        exchanged.append((cross < 0.5)[known] & ~(step < cross)[known])
+    out["body_wrist"] = _median(np.concatenate(apart))
+    for name, values in (("own_wrist", own), ("chirality", chirality), ("jumps", jump), ("exchanged", exchanged)):
+        pooled = np.concatenate(values) if values else np.zeros(0)
+        out[name] = float(pooled.mean()) if len(pooled) else float("nan")
+    return out
+
+
+def chirality_of(p_relative: np.ndarray) -> float:
+    """As `HandSighting.chirality`, of points (21 3)."""
+    from vidpretrain.pose.observations import HandSighting
+
+    return HandSighting(p_image=np.zeros((21, 2)), p_relative=p_relative, p_left=0.5, origin="frame").chirality
+
+
+def against_truth(tracks, truth) -> dict[str, float]:
+    """Counts against a rendered clip's truth.
+
+    `wanted` hands are seen (half of their points), `hit` of them have a track at their place. `emitted` hands are
+    `wrong` where they lie half a hand off the true one of that side, `exchanged_true` where they lie on the other one,
+    `mirrored` where the place is right and the shape is the other hand's.
+    """
+    from vidpretrain import geometry, skeletons, timebase
+
+    time_ns = tracks[0].time_ns
+    at = timebase.nearest_index(truth.time_ns, time_ns)
+    p = geometry.transform(geometry.inverse(truth.T_world_camera)[:, None], truth.p_world_keypoint)[at]
+    image = p[..., :2] / p[..., 2:] * truth.K[[0, 1], [0, 1]] + truth.K[:2, 2]
+    out = dict.fromkeys(("wanted", "hit", "emitted", "wrong", "exchanged_true", "mirrored"), 0)
+    parts = [skeletons.HAND_SLICES[side] for side in ("left", "right")]
+    for side, track in enumerate(tracks[:2]):
+        own, other = image[:, parts[side]], image[:, parts[1 - side]]
+        size = _length(own)
+        to_own, to_other = (
+            np.linalg.norm(track.p_image_keypoint[:, _PALM] - x[:, _PALM], axis=-1).mean(-1) / size
+            for x in (own, other)
+        )
+        seen = truth.visible[at][:, parts[side]].mean(1) >= 0.5
+        right = track.found & (to_own <= _WRONG)
+        out["wanted"] += int(seen.sum())
+        out["hit"] += int((seen & right).sum())
+        out["emitted"] += int(track.found.sum())
+        out["wrong"] += int((track.found & ~right & ~(to_other <= _WRONG)).sum())
+        out["exchanged_true"] += int((track.found & ~right & (to_other <= _WRONG)).sum())
+        if track.p_relative_keypoint is not None:
+            c = np.array([chirality_of(x) for x in track.p_relative_keypoint[right]])
+            out["mirrored"] += int(((1 - 2 * side) * c < -0.3).sum())
+    return {name: float(value) for name, value in out.items()}
+
+
+def against_reference(tracks, path: Path) -> float:
+    """Median distance (mm, after Procrustes) of the right hand's points to the 21 points of the reference file."""
+    with path.open("rb") as file:
+        reference = _Arrays(file).load()
+    reference = np.asarray(reference)
+    right = tracks[1]
+    rows = np.flatnonzero(right.found[: len(reference)])
+    a, b = np.asarray(right.p_relative_keypoint)[rows], reference[rows]
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    U, S, Vt = np.linalg.svd(np.einsum("tki,tkj->tij", a, b))
+    sign = np.sign(np.linalg.det(U) * np.linalg.det(Vt))
+    D = np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=-1)
+    R = np.einsum("tij,tj,tjk->tik", U, D, Vt)
+    scale = (S * D).sum(-1) / (a**2).sum((1, 2))
+    off = np.linalg.norm(scale[:, None, None] * np.einsum("tki,tij->tkj", a, R) - b, axis=-1).mean(1)
+    return float(1000 * np.median(off))
+
+
+class _Arrays(pickle.Unpickler):
+    """An unpickler that admits NumPy arrays only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "numpy":
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not a NumPy array")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows of real clips, rows of rendered ones and their sums."""
+    names = ("hand", "both", "left", "right", "body", "body_wrist", "own_wrist", "chirality", "jumps", "exchanged")
+    lines = [f"{'clip':<28}" + "".join(f"{name[:10]:>11}" for name in names) + f"{'frames/s':>10}"]
+    for row in rows:
+        values = "".join(f"{row[name]:>11.3f}" for name in names)
+        more = f"  {row['reference_mm']:.1f} mm" if "reference_mm" in row else ""
+        lines.append(f"{row['clip'][:27]:<28}{values}{row['frames_per_cpu_s']:>10.1f}{more}")
+    rendered = [row for row in rows if row["kind"] == "rendered"]
+    for view in ("front", "head", "chest"):
+        chosen = [row for row in rendered if view in row["clip"]]
+        if chosen:
+            lines.append(f"{view}: {_sums(chosen)}")
+    empty = [row for row in rows if row["kind"] == "empty"]
+    if empty:
+        hand, body = (float(np.mean([row[name] for row in empty])) for name in ("hand", "body"))
+        lines.append(f"empty: a hand in {hand:.4f} and a body in {body:.4f} of the frames")
+    return "\n".join(lines)
+
+
+def _sums(rows: list[dict[str, Any]]) -> str:
+    total = {name: sum(row[name] for row in rows) for name in ("wanted", "hit", "emitted", "wrong", "mirrored")}
+    exchanged = sum(row["exchanged_true"] for row in rows)
+    emitted = max(total["emitted"], 1)
+    false_body = float(np.mean([row["body"] for row in rows]))
+    return (
+        f"hands found {total['hit'] / max(total['wanted'], 1):.3f} of {total['wanted']:.0f}; of {emitted:.0f} emitted "
+        f"wrong {total['wrong'] / emitted:.4f}, other side's {exchanged / emitted:.4f}, "
+        f"mirrored {total['mirrored'] / emitted:.4f}; body in {false_body:.3f} of frames"
+    )
+
+
+def _torso(body: np.ndarray) -> np.ndarray:
+    shoulders, hips = body[:, 11:13], body[:, 23:25]
+    torso = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=-1)
+    return np.maximum(torso, np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1))
+
+
+def _length(hand: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(np.diff(hand[:, _MIDDLE], axis=1), axis=-1).sum(-1)
+
+
+def _median(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _videos(folder: Path | None) -> list[Path]:
+    return [] if folder is None else sorted(p for p in folder.rglob("*") if p.suffix in (".mp4", ".mkv"))
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--real", type=Path, help="folder of real clips")
+    parser.add_argument("--rendered", type=Path, help="folder of rendered clips with truth")
+    parser.add_argument("--empty", type=Path, help="folder of clips with nobody in them")
+    parser.add_argument("--frames", type=int, default=150, help="of each clip, from its start")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

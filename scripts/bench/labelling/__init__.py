@@ -1,0 +1,1 @@
+"""What scripts/bench/labels.py is made of."""

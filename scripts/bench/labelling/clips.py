@@ -1,0 +1,102 @@
+"""Rendered clips of a split and what the landmark networks said of them, both kept beside each other and made once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpretrain.pose import PoseConfig, extract
+from vidpretrain.pose.precomputed import write_precomputed
+from vidpretrain.sim import SimConfig, load_truth, render_people
+from vidpretrain.types import Clip, PoseTrack, Reject
+from vidpretrain.video import probe
+
+SEEDS = {"dev": 4100, "held": 7300}  # people, looks, cameras and motions all follow from the seed
+_ROUND = 8  # clips of one seed; the next eight have other people
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A clip of the benchmark: its truth, what is known of its camera, and the tracks of the networks."""
+
+    name: str
+    clip: Clip
+    metadata: dict[str, Any]
+    truth: Any
+    tracks: tuple[PoseTrack, ...]
+
+
+def samples(split: str, count: int, out: Path, *, workers: int, duration_s: float) -> list[Sample]:
+    """The first `count` clips of a split, rendered and looked at where that was not done before."""
+    rows = []
+    for start in range(0, count, _ROUND):
+        config = SimConfig(
+            seed=SEEDS[split] + start // _ROUND,
+            clips=min(_ROUND, count - start),
+            bodies=_ROUND,
+            views=("front", "head"),
+            duration_s=duration_s,
+            workers=workers,
+        )
+        rows += [(start + row["index"], row) for row in render_people(config, out / split / f"round_{start:03d}")]
+    return [sample for index, row in rows if (sample := _sample(index, row)) is not None]
+
+
+def _sample(index: int, row: dict[str, Any]) -> Sample | None:
+    video = Path(row["video"])
+    info = probe(video)
+    if isinstance(info, Reject):
+        raise RuntimeError(f"{video}: {info.detail}")
+    truth = load_truth(row["truth"])
+    clip = Clip(
+        clip_id=f"{index:03d}_{row['motion']}_{row['view']}",
+        source_id=video.stem,
+        path=str(video),
+        start_ns=0,
+        exclusive_end_ns=int(info.time_ns[-1] + info.frame_ns),
+        width_px=truth.width_px,
+        height_px=truth.height_px,
+    )
+    tracks = kept_tracks(
+        video.with_suffix(".tracks.npz"), clip.clip_id, row["digest"], lambda: extract(clip, info, PoseConfig())
+    )
+    metadata = json.loads(video.with_suffix(".json").read_text())
+    return None if tracks is None else Sample(clip.clip_id, clip, metadata, truth, tracks)
+
+
+def kept_tracks(path: Path, clip_id: str, digest: str, look: Callable[[], Any]) -> tuple[PoseTrack, ...] | None:
+    """The tracks in a file whose note says `digest`, else those that `look` finds; None without a person."""
+    note = path.with_suffix(".json")
+    said = json.loads(note.read_text()) if note.is_file() else None
+    if said == f"{digest} nobody":
+        return None
+    if said != digest or not path.is_file():
+        tracks = look()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(tracks, Reject):
+            note.write_text(json.dumps(f"{digest} nobody"))
+            return None
+        beside = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
+        write_precomputed(beside, tracks)
+        beside.replace(path)
+        note.write_text(json.dumps(digest))
+    with np.load(path) as data:
+        arrays = dict(data)
+    return tuple(
+        PoseTrack(
+            clip_id=clip_id,
+            person_id="p0",
+            skeleton=name,
+            time_ns=arrays["time_ns"],
+            p_image_keypoint=arrays[f"{name}_image"],
+            p_relative_keypoint=arrays[f"{name}_relative"],
+            confidence=arrays[f"{name}_confidence"],
+        )
+        for name in ("hand21_left", "hand21_right", "body33")
+    )

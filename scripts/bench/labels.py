@@ -1,0 +1,75 @@
+"""Labels against the exact truth of rendered people whom nobody tuned on, with baselines in the same run.
+
+    python scripts/bench/labels.py [--clips 40] [--split held] [--out runs/bench] [--docs docs/results/labels.md]
+
+Clips are rendered and looked at by the landmark networks once and kept under OUT/labels; everything after the networks
+is measured anew. Height and intrinsics are known unless a row says otherwise; offsets learned on rendered people are
+used nowhere. Rows go to OUT/labels.json; exit 0 whether the bars are met or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure, print the table and write it; 0 when everything could be measured, met or not."""
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"  # before anything imports NumPy
+    asked = _arguments(words)
+    from labelling.clips import samples
+    from labelling.rows import bench, table
+
+    start = time.perf_counter()
+    every = samples(asked.split, asked.clips, asked.out / "labels", workers=asked.workers, duration_s=asked.seconds)
+    ready = time.perf_counter() - start
+    rows: list[dict[str, Any]] = bench(every)
+    if not asked.rendered_only:
+        from labelling.consistency import real_rows
+
+        rows += real_rows(asked.videos, asked.out / "labels" / "real")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"
+    _write(asked.out / name, json.dumps(rows, indent=2))
+    text = table(rows)
+    print(text)
+    print(f"\n{len(every)} clips ready after {ready:.0f} s, measured in {time.perf_counter() - start - ready:.0f} s")
+    if asked.docs is not None:
+        from labelling.rows import document
+
+        asked.docs.parent.mkdir(parents=True, exist_ok=True)
+        _write(asked.docs, document(rows, every, asked.split))
+    return 0
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
+    parser.add_argument("--split", choices=("held", "dev"), default="held", help="dev is for trying things out")
+    parser.add_argument("--workers", type=int, default=2, help="of the renderer")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
+    parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
+    parser.add_argument("--rendered-only", action="store_true", help="leave the real clips out")
+    parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
+    return parser.parse_args(words)
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text)
+    os.replace(aside, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""What the networks saw, as terms of the whole-clip solver in the camera's frame.
+
+Image points count most; relative points give directions between neighbours, turned to the viewing ray and brought to
+the lengths of the tree's bones, because their own are flat and their size depends on the view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidpretrain import geometry, skeletons
+from vidpretrain.human import rest
+from vidpretrain.kinematics import site_poses
+from vidpretrain.motion import bones
+from vidpretrain.motion.bridge import bridge
+from vidpretrain.motion.camera import ray_rotation, unproject
+from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.fit_config import FitConfig
+from vidpretrain.motion.hands import Hand, found
+from vidpretrain.solve import PinholeCamera, PixelTerm, Term, VectorTerm
+from vidpretrain.tree import Tree
+from vidpretrain.types import Camera, PoseTrack
+
+_BODY = skeletons.skeleton("body33")
+_HAND_BONES = [(int(p), k) for k, p in enumerate(bones.HAND_PARENT) if p > 0]
+_PALM_BONES = [(0, 5), (0, 9), (0, 17), (17, 5)]
+_MIDDLE = [0, 9, 10, 11, 12]  # wrist to the tip of the middle finger
+HAND_CENTRE, TRUNK_CENTRE = list(range(21)), [11, 12, 23, 24]  # points whose ray a network's crop is centred on
+_HEAD_POINTS = tuple(range(11))
+_HAND_POINTS = tuple(range(17, 23))  # the body network's own idea of a hand
+# How far people who mark keypoints disagree, over that of the shoulders: COCO's keypoint evaluation (OKS), extended to
+# the points that COCO does not have by their neighbours. Hips are guessed through clothes and tables.
+_DOUBT = np.array([0.026, *(0.025,) * 6, 0.035, 0.035, 0.035, 0.035, *(0.079,) * 2, *(0.072,) * 2, *(0.062,) * 2])
+_DOUBT = np.concatenate([_DOUBT, (0.072,) * 6, (0.107,) * 2, (0.087,) * 2, (0.089,) * 6]) / 0.079
+_DOUBT = np.hypot(_DOUBT, 0.5)  # no point of the tree is better known than half as well as a shoulder
+_BODY_BONES = [
+    *(("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_ear", "right_ear")),
+    *((f"{s}_{a}", f"{s}_{b}") for s in skeletons.SIDES for a, b in (("hip", "shoulder"), ("shoulder", "elbow"))),
+    *((f"{s}_{a}", f"{s}_{b}") for s in skeletons.SIDES for a, b in (("elbow", "wrist"), ("hip", "knee"))),
+    *((f"{s}_{a}", f"{s}_{b}") for s in skeletons.SIDES for a, b in (("knee", "ankle"), ("heel", "foot_index"))),
+    *((f"{s}_ear", "nose") for s in skeletons.SIDES),
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A track in the camera: undistorted pixels (t k 2), relative points turned to the ray (t k 3).
+
+    `size_px` (t) is the hand's or torso's length in the picture.
+    """
+
+    uv_px: np.ndarray
+    p_turned: np.ndarray
+    size_px: np.ndarray
+
+    def cut(self, part: slice) -> Seen:
+        """Some of its frames."""
+        return Seen(self.uv_px[part], self.p_turned[part], self.size_px[part])
+
+
+def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
+    """(t) 1 where a hand was seen, less where its points were run on through a gap, 0 where there is none."""
+    real = hand.seen & ~hand.imputed & found(track, config)
+    return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
+
+
+def pinhole(camera: Camera) -> PinholeCamera:
+    """The camera as the solver's, at the origin: the fit's world is the camera's frame."""
+    return PinholeCamera(
+        T_world_camera=geometry.IDENTITY_POSE,
+        focal_px=np.array([camera.K[0, 0], camera.K[1, 1]]),
+        center_px=np.array([camera.K[0, 2], camera.K[1, 2]]),
+    )
+
+
+def seen(track: PoseTrack, real: np.ndarray, camera: Camera, centre: list[int]) -> Seen:
+    """What a track says, run on smoothly through frames that are not `real` (t); the ray is that of points `centre`."""
+    ray = unproject(camera, track.p_image_keypoint)
+    uv = ray * np.array([camera.K[0, 0], camera.K[1, 1]]) + camera.K[:2, 2]
+    middle = np.nan_to_num(ray[:, centre].mean(axis=1))
+    relative = np.zeros((*ray.shape[:2], 3)) if track.p_relative_keypoint is None else track.p_relative_keypoint
+    relative = np.where(np.isfinite(relative), relative, 0.0)
+    turned = geometry.rotate(ray_rotation(middle)[:, None], relative)
+    if track.skeleton == "body33":
+        shoulders, hips = uv[:, 11:13].mean(axis=1), uv[:, 23:25].mean(axis=1)
+        size = np.fmax(np.linalg.norm(shoulders - hips, axis=-1), np.linalg.norm(uv[:, 11] - uv[:, 12], axis=-1))
+    else:
+        size = np.linalg.norm(np.diff(uv[:, _MIDDLE], axis=1), axis=-1).sum(axis=1)
+    uv, turned = (_run_on(track.time_ns, points, real) for points in (uv, turned))
+    known = np.isfinite(size)
+    typical = float(np.median(size[known])) if known.any() else 1.0
+    return Seen(uv, turned, np.fmax(size, typical))  # foreshortened or lost: as usual
+
+
+def _run_on(time_ns, points: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """The points (t k n) with frames that are not real filled from those around; as they are where nothing is real."""
+    usable = real & np.isfinite(points).all(axis=(1, 2))
+    if usable.all() or not usable.any():
+        return points
+    flat = np.where(usable[:, None], points.reshape(len(points), -1), 0.0)
+    return bridge(time_ns, flat, usable).reshape(points.shape)
+
+
+def bone_lengths(tree: Tree, pairs: list[tuple[str, str]]) -> np.ndarray:
+    """Distances (n) between pairs of sites at rest, m."""
+    at = site_poses(tree, rest(tree)[None])[0, :, 4:]
+    return np.array([np.linalg.norm(at[tree.site(b)] - at[tree.site(a)]) for a, b in pairs])
+
+
+def hand_terms(
+    tree: Tree,
+    side: str,
+    look: Seen,
+    weight: np.ndarray,
+    camera: PinholeCamera,
+    config: FitConfig,
+    share: float | None = None,
+) -> list[Term]:
+    """Terms of a hand's 21 points; `weight` (t) is 0 where it was not seen and 1 where it is trusted.
+
+    `share` (None: the config's `hand_share`) is the part of the points that counts.
+    """
+    share = config.hand_share if share is None else share
+    names = [f"{side}_hand_{name}" for name in skeletons.HAND_NAMES]
+    sigma = np.hypot(config.hand_px * look.size_px, config.least_px)
+    factor = np.ones(21)
+    factor[0], factor[1] = config.wrist_factor, config.thumb_base_factor
+    terms: list[Term] = [
+        PixelTerm(
+            site=name,
+            uv_px=look.uv_px[:, k],
+            weight=share * weight / (factor[k] * sigma) ** 2,
+            camera=camera,
+            huber_px=config.robust * float(np.median(sigma)),
+            loss="cauchy",
+        )
+        for k, name in enumerate(names)
+    ]
+    pairs = [(names[a], names[b]) for a, b in (*_HAND_BONES, *_PALM_BONES)]
+    turn = np.radians(config.hand_turn_deg)
+    for (a, b), length, pair in zip((*_HAND_BONES, *_PALM_BONES), bone_lengths(tree, pairs), pairs, strict=True):
+        wide = turn * length
+        terms.append(
+            VectorTerm(
+                from_site=pair[0],
+                to_site=pair[1],
+                target_m=geometry.normalize(look.p_turned[:, b] - look.p_turned[:, a]) * length,
+                weight=share * weight / wide**2,
+                huber_m=config.robust * wide,
+                loss="cauchy",
+            )
+        )
+    return terms
+
+
+def body_terms(
+    tree: Tree,
+    look: Seen,
+    weight: np.ndarray,
+    alone: dict[str, np.ndarray],
+    legs: bool,
+    camera: PinholeCamera,
+    config: FitConfig,
+) -> list[Term]:
+    """Terms of the body's points; `weight` (t 33) is 0 where a point is not trusted, else about its visibility.
+
+    `alone` (t) by side is true where no hand tells where the arm is: there its directions count in full.
+    """
+    sigma = np.hypot(config.body_px * look.size_px, config.least_px)
+    share = np.full(33, config.body_share)
+    share[list(_HEAD_POINTS)] *= 3.0 / 11.0  # eleven points of one head count as three
+    share[list(_HAND_POINTS)] *= 0.25
+    used = [k for k in range(33) if legs or k < 25]
+    terms: list[Term] = [
+        PixelTerm(
+            site=_BODY.names[k],
+            uv_px=look.uv_px[:, k],
+            weight=share[k] * weight[:, k] / (_DOUBT[k] * sigma) ** 2,
+            camera=camera,
+            huber_px=config.robust * _DOUBT[k] * float(np.median(sigma)),
+            loss="cauchy",
+        )
+        for k in used
+    ]
+    pairs = [p for p in _BODY_BONES if legs or _BODY.index(p[1]) < 25]
+    turn = np.radians(config.body_turn_deg)
+    for (a, b), length in zip(pairs, bone_lengths(tree, pairs), strict=True):
+        i, j = _BODY.index(a), _BODY.index(b)
+        wide, counts = turn * length, config.body_share
+        if b.endswith(("_elbow", "_wrist")):
+            counts = np.where(alone[b.split("_")[0]], 1.0, counts)
+        terms.append(
+            VectorTerm(
+                from_site=a,
+                to_site=b,
+                target_m=geometry.normalize(look.p_turned[:, j] - look.p_turned[:, i]) * length,
+                weight=counts * np.minimum(weight[:, i], weight[:, j]) / wide**2,
+                huber_m=config.robust * wide,
+                loss="cauchy",
+            )
+        )
+    return terms

@@ -1,0 +1,150 @@
+"""One articulated human over a clip: the body and both hands fitted to everything that was seen of them.
+
+Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hand_alone`, and a few
+factors on bone lengths. Bones are found on a few frames a second, as they are the same in all; then they stay, and
+every frame is solved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from vidpretrain import geometry, skeletons, timebase
+from vidpretrain.human import FINGER_JOINTS, human_tree, rest
+from vidpretrain.motion import clean
+from vidpretrain.motion.body import HIPS, SHOULDERS, Body, trusted
+from vidpretrain.motion.config import MotionConfig
+from vidpretrain.motion.evidence import HAND_CENTRE, TRUNK_CENTRE, body_terms, hand_terms, hand_weight, pinhole, seen
+from vidpretrain.motion.fit_hand import FittedHand
+from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.priors import acceleration, lengths, posture
+from vidpretrain.solve import Problem, Start, Term, solve_clip, with_parameters
+from vidpretrain.tree import Tree
+from vidpretrain.types import Camera, PoseTrack
+
+_ARMS = ("clavicle", "shoulder", "elbow", "forearm", "wrist")
+_LEGS = ("hip", "knee", "ankle", "toes")
+_KNEES_DOWN = slice(25, 33)
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedBody:
+    """The human's tree, its posture (t j) and pelvis in the camera (t 7), NaN where nobody was seen.
+
+    `factors` are those on the tree's bone lengths.
+    """
+
+    tree: Tree
+    joint_pos: np.ndarray
+    T_camera_pelvis: np.ndarray
+    iterations: int
+    factors: dict[str, float]
+
+
+def fit_body(
+    tracks: dict[str, PoseTrack],
+    body: Body,
+    hands: dict[str, Hand],
+    fitted: dict[str, FittedHand],
+    camera: Camera,
+    config: MotionConfig,
+) -> FittedBody:
+    """The human of every frame in which `body`, the first guess, is `found`."""
+    index = np.flatnonzero(body.found)
+    track = tracks["body33"]
+    rate_hz = 1.0 / clean.frame_step_s(track.time_ns)
+    stride = max(1, min(round(rate_hz / config.fit.bones_rate_hz), (index[-1] - index[0] + 1) // 8))
+    parts = slice(index[0], index[-1] + 1, stride), slice(index[0], index[-1] + 1)
+    ok = trusted(track, camera, config) & body.found[:, None]
+    legs = bool(ok[:, _KNEES_DOWN].any(axis=1).sum() > 0.2 * len(index))
+    tree = human_tree(config.person_height_m)
+    frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
+    q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
+    factors, iterations = {}, 0
+    for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
+        terms, unseen = _evidence(tree, tracks, body, hands, camera, part, legs, config)
+        for side in skeletons.SIDES:
+            take_fingers(q, tree, fitted[side])
+        problem = _problem(tree, terms, len(frame[part]), rate, legs, unseen, bones, config)
+        solution = solve_clip(tree, problem, Start(joint_pos=q[part], T_world_base=base[part]))
+        q = timebase.interpolate(frame[part], solution.joint_pos, frame)
+        base = timebase.interpolate_pose(frame[part], solution.T_world_base, frame)
+        iterations += solution.iterations
+        if bones:
+            factors = {name: float(value) for name, value in solution.parameters.items()}
+            tree = with_parameters(tree, problem.parameters, solution.parameters)
+    known = body.found[:, None]
+    return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors)
+
+
+def _problem(tree, terms, frames, rate_hz, legs, unseen, bones: bool, config: MotionConfig) -> Problem:
+    fit = config.fit
+    still = np.array([name in FINGER_JOINTS or (not legs and _is_leg(name)) for name in tree.joint_names])
+    return Problem(
+        rate_hz=rate_hz,
+        frames=frames,
+        terms=tuple(terms),
+        posture=posture(tree, fit, tuple(unseen)),
+        acceleration_weight=acceleration(tree, fit),
+        active_joints=~still,
+        free_base=True,
+        base_acceleration_weight=(1.0 / fit.body_acceleration_rad_s2**2, 1.0 / fit.body_acceleration_m_s2**2),
+        max_iterations=fit.iterations,
+        tolerance=fit.tolerance,
+        parameters=lengths(tree, legs, fit) if bones else (),
+    )
+
+
+def _evidence(
+    tree: Tree, tracks, body: Body, hands, camera: Camera, part: slice, legs: bool, config: MotionConfig
+) -> tuple[list[Term], list[str]]:
+    """(terms, sides of which no hand was seen) of the frames `part`."""
+    fit, lens, track = config.fit, pinhole(camera), tracks["body33"]
+    ok = trusted(track, camera, config) & body.found[:, None]
+    of_body = np.where(ok, np.nan_to_num(track.confidence), 0.0)
+    bridged = body.found & ~ok.any(axis=1)
+    of_body[bridged] = fit.run_on_weight * np.median(of_body[ok.any(axis=1)], axis=0)
+    alone = {side: ~(hands[side].seen & body.found)[part] for side in skeletons.SIDES}
+    look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
+    terms = body_terms(tree, look, of_body[part], alone, legs, lens, fit)
+    of_hand = {
+        s: np.where(body.found, hand_weight(hands[s], tracks[f"hand21_{s}"], config), 0) for s in skeletons.SIDES
+    }
+    for side, weight in of_hand.items():
+        if weight[part].any():
+            look = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE).cut(part)
+            terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share)
+    unseen = [side for side, weight in of_hand.items() if not weight.any()]
+    return terms, unseen
+
+
+def take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand) -> None:
+    """Write the fingers' angles of a hand that was fitted alone, held or interpolated where it was not seen."""
+    known = np.isfinite(fitted.joint_pos[:, 0])
+    if known.any():
+        frames = np.arange(len(known), dtype=np.int64)
+        columns = tree.joints(fitted.tree.joint_names)
+        q[:, columns] = timebase.interpolate(frames[known], fitted.joint_pos[known], frames)
+
+
+def _is_leg(name: str) -> bool:
+    return name.split("_", 1)[1].startswith(_LEGS)
+
+
+def is_arm(name: str) -> bool:
+    """Whether a joint belongs to an arm, from the clavicle to the wrist."""
+    return name.startswith(skeletons.SIDES) and name.split("_", 1)[1].startswith(_ARMS)
+
+
+def pelvis(body: Body) -> np.ndarray:
+    """Pose (t 7) of the pelvis in the camera by the lifted body: x forward, y left, z along the spine."""
+    hips, shoulders = body.p_camera[:, HIPS], body.p_camera[:, SHOULDERS]
+    middle = hips.mean(axis=1)
+    up = geometry.normalize(shoulders.mean(axis=1) - middle)
+    across = hips[:, 0] - hips[:, 1] + shoulders[:, 0] - shoulders[:, 1]
+    left = geometry.normalize(across - (across * up).sum(-1, keepdims=True) * up)
+    ok = np.isfinite(middle[:, 0])
+    R = np.where(ok[:, None, None], np.stack([np.cross(left, up), left, up], axis=-1), np.eye(3))
+    return geometry.pose(geometry.quat_from_matrix(R), np.where(ok[:, None], middle, 0.0))

@@ -1,0 +1,53 @@
+"""What the whole-clip fit believes of its inputs: standard deviations. Frozen and plain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Sigmas of the fit of one articulated human; angles in degrees, the rest as named.
+
+    Points of one network err together, in a frame and from frame to frame: `hand_share` and `body_share` are the part
+    of its points that counts. Residuals beyond `robust` sigmas count less and less (Cauchy).
+    """
+
+    hand_px: float = 0.03  # of hand image points, in lengths of the hand
+    body_px: float = 0.05  # of body image points, in lengths of the torso
+    least_px: float = 1.0
+    hand_share: float = 0.2
+    run_on_weight: float = 1.0  # of points run on through a gap
+    arm_share: float = 0.1  # of a hand's points where they place an arm
+    body_share: float = 0.3
+    robust: float = 3.0
+    wrist_factor: float = 4.0  # how much less the hand network's wrist tells than its fingers
+    thumb_base_factor: float = 2.0
+    hand_turn_deg: float = 80.0  # of directions between the hand network's relative points
+    body_turn_deg: float = 20.0  # of directions between the body network's relative points
+    finger_rest_deg: float = 40.0  # of bends around a relaxed hand
+    posture: float = 1.0  # factor of the body's rest posture's sigmas
+    posture_unseen: float = 2.0  # and of an arm that is not seen
+    hand_acceleration_m_s2: float = 4.0
+    hand_acceleration_rad_s2: float = 40.0
+    finger_acceleration_rad_s2: float = 40.0
+    body_acceleration_m_s2: float = 1.5
+    body_acceleration_rad_s2: float = 8.0
+    arm_acceleration_rad_s2: float = 25.0
+    shape_sigma: float = 0.05  # relative, of each bone length for the height
+    hand_size_sigma: float = 0.05
+    clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
+    bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
+    mount_m: float = 0.07  # of the head camera, around the eyes
+    upright_deg: float = 15.0  # of the wearer's trunk, and of the camera's pitch
+    # of the answer: a wrist's sigma where its hand reprojects perfectly, and how it grows with the misfit
+    sigma_ego_m: float = 0.0173
+    sigma_third: float = 0.0162  # of the distance
+    sigma_misfit: float = 40.0  # times the misfit in hand lengths
+    iterations: int = 10
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"fit.{name} is positive; found {value}")
