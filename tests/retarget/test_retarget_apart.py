@@ -72,7 +72,7 @@ def depth_by_the_judge(robot, motion: RobotMotion) -> np.ndarray:
 
 def test_a_motion_whose_capsules_overlap_but_whose_hulls_do_not_is_left_alone(make, inspire):
     still = np.tile(inspire.home, (30, 1))
-    still[:, inspire.tree.joint_names.index("left_shoulder_roll_joint")] -= 0.08
+    still[:, inspire.tree.joint_names.index("left_shoulder_roll_joint")] -= 0.2
     person = make["person"](inspire, inspire.tree.with_mimic(still))
     off, on = retarget(person, inspire, OFF), retarget(person, inspire, ON)
     assert distances(model_of(inspire), inspire.tree, np.asarray(off.joint_pos)).min() < 0.0
@@ -80,17 +80,18 @@ def test_a_motion_whose_capsules_overlap_but_whose_hulls_do_not_is_left_alone(ma
     np.testing.assert_array_equal(off.joint_pos, on.joint_pos)
 
 
-def test_a_light_contact_moves_wrists_by_about_its_depth(make, inspire):
+def test_a_contact_moves_wrists_by_no_more_than_its_depth(make, inspire):
     person = pressed(make, inspire, 0.1)
     off, on = retarget(person, inspire, OFF), retarget(person, inspire, ON)
     depth, left = depth_by_the_judge(inspire, off), depth_by_the_judge(inspire, on)
-    assert 0.003 < depth.max() < 0.03  # it is a light one
+    assert (depth > 0.005).mean() > 0.5
+    assert depth.max() < 0.04
     assert (left > 0.005).mean() <= 0.01
     sites = ("left_wrist", "right_wrist")
     before, after = (site_poses(inspire.tree, np.asarray(m.joint_pos), None, sites)[..., 4:] for m in (off, on))
     moved = np.linalg.norm(after - before, axis=-1).max(axis=1)
-    assert np.median(moved) < depth.max()
-    assert moved.max() < 4.0 * depth.max()  # a forearm is a lever
+    assert np.median(moved) < 0.5 * np.median(depth)  # arms turn out of the way around the wrists
+    assert moved.max() < depth.max()
 
 
 def test_nothing_is_solved_again_where_nothing_touches(make, inspire):

@@ -25,7 +25,8 @@ class RetargetConfig:
     The ground follows the person's lower foot by `max_floor_shift_m` at most; a foot that moves is lifted by
     `swing_clearance_m` at least. `stand_sigma_m` divides what a standing sole lacks, and what any is too low.
 
-    `self_collision` keeps the robot's links `collision_margin_m` apart (as capsules), at the expense of its targets.
+    `self_collision` keeps the robot's links `collision_margin_m` apart (by their convex hulls), at the expense of its
+    targets; a light touch may stay where only a far way out would end it.
     """
 
     rate_hz: float = 30.0

@@ -1,8 +1,9 @@
 """Self-collision: rounds of contacts around the frames that touch, and a retreat where rounds do not clear them.
 
-First the free motion is pushed apart (`_push`): it stays as near to the targets as contacts allow, but out of deep
+First the free motion is pushed apart (`rounds.push`): it stays as near to the targets as contacts allow, but out of deep
 overlap it may not find the way. Such a stretch begins again at the free motion, retreats to where nothing
 overlaps (`solve.retreat`), and comes back towards the targets in steps that are cut before anything touches.
+Where a problem has `shapes`, those count instead of capsules, and nothing retreats (`solve.ease`).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
 
 
 def _collisions(problem: Problem, tree: Tree, work: Work, stiffness: float) -> Collisions:
+    assert problem.self_collision is not None
     args = (problem.self_collision, tree, work.L, problem.collision_margin_m, stiffness, problem.frames)
     return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, *args)
 
