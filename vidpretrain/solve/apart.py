@@ -1,7 +1,7 @@
 """Self-collision: rounds of contacts around the frames that touch, and a retreat where rounds do not clear them.
 
-First the free motion is pushed apart (`rounds.push`): it stays as near to the targets as contacts allow, but out of deep
-overlap it may not find the way. Such a stretch begins again at the free motion, retreats to where nothing
+First the free motion is pushed apart (`rounds.push`): it stays as near to the targets as contacts allow, but out of
+deep overlap it may not find the way. Such a stretch begins again at the free motion, retreats to where nothing
 overlaps (`solve.retreat`), and comes back towards the targets in steps that are cut before anything touches.
 Where a problem has `shapes`, those count instead of capsules, and nothing retreats (`solve.ease`).
 """
