@@ -41,7 +41,7 @@ def seen(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("seen")
     config = RunConfig(out=out / "run", workers=2)
     inputs = (str(folder / "wave.npz"), str(folder / "broken.bvh"))
-    result = retargeting.retarget(config, inputs, robot="g1_inspire, t1,shadow_right", out=str(out), view=True)
+    result = retargeting.retarget(config, inputs, robot="g1_inspire, t1,inspire_right", out=str(out), view=True)
     return result, out
 
 
@@ -58,8 +58,8 @@ def test_every_pair_of_file_and_robot_is_accounted_for(seen):
     reasons = {(row["file"], row["robot"]): row["reason"] for row in result["motions"]}
     assert reasons["wave.npz", "g1_inspire"] is None
     assert reasons["wave.npz", "t1"] is None
-    assert reasons["wave.npz", "shadow_right"] == "no_usable_segment"
-    assert {reasons["broken.bvh", name] for name in ("g1_inspire", "t1", "shadow_right")} == {"unreadable"}
+    assert reasons["wave.npz", "inspire_right"] == "no_usable_segment"
+    assert {reasons["broken.bvh", name] for name in ("g1_inspire", "t1", "inspire_right")} == {"unreadable"}
     for name in ("g1_inspire", "t1"):
         assert {p.name for p in (out / name).iterdir()} == {"wave.npz", "wave.pkl", "wave.csv"}
         assert len(read_robot_motion(out / name / "wave.npz", load_robot(name)).time_ns) == FRAMES
@@ -92,9 +92,9 @@ def test_the_recording_holds_person_robots_and_curves_on_one_timeline(seen):
     robot = load_robot("g1_inspire")
     motion = read_robot_motion(out / "g1_inspire" / "wave.npz", robot)
     groups = {f"/curves/g1_inspire/joints/{name}" for name, joints in robot.groups.items() if joints}
-    wanted = {"/person/points", "/person/bones", "/notes/g1_inspire", "/notes/shadow_right", "/curves/t1/error"}
+    wanted = {"/person/points", "/person/bones", "/notes/g1_inspire", "/notes/inspire_right", "/curves/t1/error"}
     assert wanted | groups <= set(chunks)
-    assert "/curves/shadow_right/error" not in chunks
+    assert "/curves/inspire_right/error" not in chunks
     times = np.asarray(motion.time_ns)
     for entity, name in (("/curves/g1_inspire/joints/left_arm", "Scalars:scalars"), ("/curves/g1_inspire/error", None)):
         at, values = column(chunks[entity], name or "Scalars:scalars")
@@ -109,7 +109,7 @@ def test_the_recording_holds_person_robots_and_curves_on_one_timeline(seen):
     _, bones = column(chunks["/person/bones"], "LineStrips3D:strips")
     assert len(bones) == FRAMES
     assert np.isfinite(np.array(bones[0], dtype=float)).all()
-    text = next(b for b in chunks["/notes/shadow_right"] if "TextDocument:text" in b)["TextDocument:text"][0].as_py()
+    text = next(b for b in chunks["/notes/inspire_right"] if "TextDocument:text" in b)["TextDocument:text"][0].as_py()
     assert "no motion" in str(text)
 
 
@@ -195,7 +195,7 @@ def test_a_folder_that_is_no_data_set_is_left_alone(folder, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [
-        ({"robot": "g1_inspire,shadow_rigth"}, UnknownName, "did you mean 'shadow_right'"),
+        ({"robot": "g1_inspire,inspire_rigth"}, UnknownName, "did you mean 'inspire_right'"),
         ({"robot": " , "}, UsageError, "no robot"),
         ({"format": "lerobt"}, UnknownName, "did you mean 'lerobot'"),
     ],
@@ -250,7 +250,7 @@ def test_between_stretches_the_last_picture_stays_paler():
 def test_a_video_goes_through_the_pipeline_once(shared_video, tmp_path):
     config = RunConfig(out=tmp_path / "run", workers=1)
     clip = str(shared_video / "intel_asl_want.mkv")
-    first = retargeting.retarget(config, (clip,), robot="g1_inspire,shadow_right", view=True)
+    first = retargeting.retarget(config, (clip,), robot="g1_inspire,inspire_right", view=True)
     assert first["accepted"] >= 1
     row = first["views"][0]
     film = frames_of(Path(row["film"])).astype(int)
@@ -258,11 +258,11 @@ def test_a_video_goes_through_the_pipeline_once(shared_video, tmp_path):
     width = 360 * 640 // 480
     person = film[20, :360, :width]
     assert person.std() > 20  # a photograph, not a drawing
-    assert set(row["verdicts"]) == {"g1_inspire", "shadow_right"}
+    assert set(row["verdicts"]) == {"g1_inspire", "inspire_right"}
     if row["recording"]:
         pictures = read_recording(Path(row["recording"]))["/video"]
         assert sum(len(c["EncodedImage:blob"]) for c in pictures if "EncodedImage:blob" in c) == 47
-    again = retargeting.retarget(config, (clip,), robot="g1_inspire,shadow_right")
+    again = retargeting.retarget(config, (clip,), robot="g1_inspire,inspire_right")
     assert "nothing to compute" in again["message"]
     by_folder = retargeting.retarget(config, (str(config.out),), robot="t1")
     assert by_folder["motions"][0]["robot"] == "t1"
