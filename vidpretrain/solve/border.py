@@ -13,13 +13,12 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.solve.band import blocked
+from vidpretrain.solve.placing import place_frames, place_sites
 from vidpretrain.solve.rows import (
     DISTANCE,
     FLOOR,
     REPROJECT,
     along,
-    place_frames,
-    place_sites,
     reproject,
     residual,
     robust,
