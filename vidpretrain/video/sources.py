@@ -77,7 +77,7 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
         InputError: the sidecar is there and wrong.
     """
     path = Path(path)
-    facts = _sidecar(path)
+    facts = read_sidecar(path)
     try:
         if "K" in facts:
             K = np.array(facts["K"], dtype=float).reshape(3, 3)
@@ -96,6 +96,25 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise InputError("focal lengths are positive numbers", asked=path.with_suffix(".json"), found=K.tolist())
     return Intrinsics(K=K, distortion=distortion)
+
+
+def read_sidecar(path: Path | str) -> dict[str, Any]:
+    """What `NAME.json` beside a video says, by key; empty without one.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    path = Path(path)
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file() or sidecar == path:
+        return {}
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
+    if not isinstance(facts, dict):
+        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
+    return facts
 
 
 def _files(path: Path) -> list[Path]:
@@ -122,7 +141,7 @@ def _source(path: Path, license: str) -> Source:
         sha256 = file_sha256(path)
     except OSError:  # `probe` says why, as a Reject
         sha256 = ""
-    facts = {**_manifest_row(path), **_sidecar(path)}
+    facts = {**_manifest_row(path), **read_sidecar(path)}
     origin = "/".join(str(facts[key]) for key in ("repo", "commit", "path") if facts.get(key))
     return Source(
         source_id=source_id(path, sha256),
@@ -147,16 +166,3 @@ def _manifest_row(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"not a table of tab-separated columns: {error}", asked=manifest) from None
     return {}
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    sidecar = path.with_suffix(".json")
-    if not sidecar.is_file() or sidecar == path:
-        return {}
-    try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
-    if not isinstance(facts, dict):
-        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
-    return facts
