@@ -32,6 +32,7 @@ class CameraConfig:
     max_moving_share: float = 0.03  # of the frames of a static clip
     tolerance_px: float = 2.0  # of a feature that moves as the camera says
     min_agreement: float = 0.35  # of the cells, for a frame to count as solved
+    parallax_px: float = 0.7  # of features against a turn alone, above which the camera is taken to move as well
     max_gap_s: float = 0.5  # longest stretch without a solution that is bridged
     # the camera on a head or in a hand
     neck_forward_m: float = 0.12  # from where a head turns to a camera at its eyes, forward

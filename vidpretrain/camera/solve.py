@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from vidpretrain import geometry, timebase
 from vidpretrain.camera.background import Background
 from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.moving import moving, parallax_px
 from vidpretrain.camera.path import CameraPath, still_path
 from vidpretrain.camera.still import enough, is_static, stillness
 from vidpretrain.camera.turning import turning
@@ -51,25 +54,31 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
             f"the background agrees on a turn in {solved.mean():.0%} of {len(solved)} frames; {_SOLVED:.0%} are wanted"
         )
         return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail, quality=found.agreement)
-    q, sigma = bridge(seen.time_ns, found.q_first_camera, found.sigma_rad, config.max_gap_s)
+    parallax = parallax_px(seen, found, camera, config)
+    if parallax > config.parallax_px:
+        placed = moving(seen, found, camera, config, view)
+        poses, agreement, sigma, place = placed.T_first_camera, placed.agreement, placed.sigma_rad, placed.sigma_m
+    else:
+        poses = geometry.pose(found.q_first_camera, np.zeros(3))
+        agreement, sigma, place = found.agreement, found.sigma_rad, _drift(found.q_first_camera, config, view)
+    poses, sigma, place = bridge(seen.time_ns, poses, sigma, place, config.max_gap_s)
     path = CameraPath(
         clip_id=seen.clip_id,
         time_ns=seen.time_ns,
-        T_first_camera=geometry.pose(q, np.zeros(3)),
-        sigma_rad=_with_focal(q, sigma, camera),
-        sigma_m=np.where(np.isfinite(sigma), _drift(q, config, view), np.inf),
-        quality=found.agreement,
-        motion="rotation",
+        T_first_camera=poses,
+        sigma_rad=_with_focal(poses[:, :4], sigma, camera),
+        sigma_m=place,
+        quality=agreement,
+        motion="full" if parallax > config.parallax_px else "rotation",
         source="features",
         camera=camera,
     )
-    detail = f"turns by up to {np.degrees(path.range_rad):.1f} deg, {len(seen.key_frame)} keyframes"
-    return _with_detail(path, detail)
-
-
-def _with_detail(path: CameraPath, detail: str) -> CameraPath:
-    import dataclasses
-
+    way = np.linalg.norm(np.ptp(poses[:, 4:], axis=0))
+    detail = (
+        f"turns by up to {np.degrees(path.range_rad):.1f} deg"
+        + (f", moves by up to {way:.2f} m (scale assumed)" if path.motion == "full" else "")
+        + f"; {len(seen.key_frame)} keyframes, parallax {parallax:.1f} px"
+    )
     return dataclasses.replace(path, detail=detail)
 
 
@@ -90,22 +99,25 @@ def _drift(q: np.ndarray, config: CameraConfig, view: str) -> np.ndarray:
 
 
 def bridge(
-    time_ns: Int64[np.ndarray, " t"], q: np.ndarray, sigma: np.ndarray, longest_s: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(q, sigma) with short stretches of infinite sigma interpolated, more and more doubtful towards their middle."""
-    q, sigma = q.copy(), sigma.copy()
-    known = np.isfinite(sigma)
+    time_ns: Int64[np.ndarray, " t"], poses: np.ndarray, sigma_rad: np.ndarray, sigma_m: np.ndarray, longest_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(poses, sigma_rad, sigma_m) with short stretches of infinite sigma interpolated, and doubted by their span."""
+    poses, sigma_rad = poses.copy(), sigma_rad.copy()
+    known = np.isfinite(sigma_rad)
+    sigma_m = np.where(known, sigma_m, np.inf)
     if known.all() or not known.any():
-        return q, sigma
-    poses = timebase.interpolate_pose(time_ns[known], geometry.pose(q[known], np.zeros(3)), time_ns)
-    held = timebase.interpolate(time_ns[known], sigma[known][:, None], time_ns)[:, 0]
+        return poses, sigma_rad, sigma_m
+    filled = timebase.interpolate_pose(time_ns[known], poses[known], time_ns)
+    held = timebase.interpolate(time_ns[known], np.stack([sigma_rad, sigma_m], axis=1)[known], time_ns)
     for start, end in timebase.runs(~known):
-        a, b = max(start - 1, 0), min(end, len(q) - 1)
-        q[start:end] = poses[start:end, :4]
+        a, b = max(start - 1, 0), min(end, len(poses) - 1)
+        poses[start:end] = filled[start:end]
         if (time_ns[b] - time_ns[a]) / timebase.NS_PER_S <= longest_s and known[a] and known[b]:
-            turn = float(geometry.angle_between(q[a], q[b]))
-            sigma[start:end] = held[start:end] + 0.25 * turn + np.radians(0.5)
-    return q, sigma
+            turn = float(geometry.angle_between(poses[a, :4], poses[b, :4]))
+            way = float(np.linalg.norm(poses[b, 4:] - poses[a, 4:]))
+            sigma_rad[start:end] = held[start:end, 0] + 0.25 * turn + np.radians(0.5)
+            sigma_m[start:end] = held[start:end, 1] + 0.25 * way + 0.01
+    return poses, sigma_rad, sigma_m
 
 
 def _length_s(time_ns: np.ndarray) -> float:
