@@ -49,7 +49,7 @@ def test_sides_without_a_gap_have_none():
     (sinkhorn,) = rows_of(table, "Sinkhorn divergence")
     (mmd,) = rows_of(table, "MMD")
     assert sinkhorn.value < 1.15 * sinkhorn.floor  # sets of sixty rows are never quite the same
-    assert mmd.value < 0.1
+    assert mmd.value < 0.2
     (ratio,) = rows_of(table, "joint speed, ratio")
     assert ratio.value == pytest.approx(1.0, abs=0.15)
 

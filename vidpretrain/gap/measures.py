@@ -41,12 +41,13 @@ def probe_hits(
 ) -> tuple[Bool[Array, " n"], Bool[Array, " m"]]:
     """For each row, whether a probe that never saw its episode tells which side it is from.
 
-    The probe is a logistic regression on standardised features, classes weighted alike. An accuracy of .5 says that
-    the sides cannot be told apart; 1 that they always can.
+    The probe is a logistic regression on the first 32 principal components of standardised features, classes weighted
+    alike. An accuracy of .5 says that the sides cannot be told apart; 1 that they always can.
 
     Raises:
         ValueError: a side has a single episode (there would be none to train on).
     """
+    from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
     from sklearn.pipeline import make_pipeline
@@ -67,8 +68,11 @@ def probe_hits(
     hit = np.zeros(len(x), dtype=bool)
     for number in np.unique(fold):
         held = fold == number
+        parts = min(32, x.shape[1], int((~held).sum()))
         probe = make_pipeline(
-            StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=300, tol=1e-3)
+            StandardScaler(),
+            PCA(parts, svd_solver="covariance_eigh", whiten=True),
+            LogisticRegression(class_weight="balanced", solver="newton-cholesky"),
         )
         probe.fit(x[~held], y[~held])
         hit[held] = probe.predict(x[held]) == y[held]
@@ -81,8 +85,6 @@ def sinkhorn_divergence(a: Float[Array, "n f"], b: Float[Array, "m f"], regulari
     The cost is the squared distance per feature; its regularisation is `regularization` times the median cost between
     the sets. Zero for equal sets; for sets that are far apart it is the root mean squared way of the mass.
     """
-    import ot
-
     cost_ab = cdist(a, b, "sqeuclidean") / a.shape[1]
     middle = float(np.median(cost_ab))
     if middle <= 0:
@@ -91,14 +93,26 @@ def sinkhorn_divergence(a: Float[Array, "n f"], b: Float[Array, "m f"], regulari
 
     def value(cost: Array) -> float:
         u, v = np.full(len(cost), 1 / len(cost)), np.full(cost.shape[1], 1 / cost.shape[1])
-        plan = cast(
-            Array, ot.sinkhorn(u, v, cost, reg, method="sinkhorn_log", numItermax=300, stopThr=1e-5, warn=False)
-        )
+        plan = _plan(u, v, cost, reg)
         entropy = float(np.sum(plan * np.log(np.maximum(plan / np.outer(u, v), 1e-300))))
         return float(np.sum(plan * cost)) + reg * entropy
 
     own = value(cdist(a, a, "sqeuclidean") / a.shape[1]) + value(cdist(b, b, "sqeuclidean") / b.shape[1])
     return float(np.sqrt(max(value(cost_ab) - own / 2, 0.0)))
+
+
+def _plan(u: Array, v: Array, cost: Array, reg: float) -> Array:
+    """The transport plan; by logarithms, a hundred times slower, only where plain numbers are too small for it."""
+    import warnings
+
+    import ot
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        plan = cast(Array, ot.sinkhorn(u, v, cost, reg, method="sinkhorn", numItermax=500, stopThr=1e-6))
+    if np.isfinite(plan).all() and abs(plan.sum(axis=1) - u).max() < 0.05 * u[0]:
+        return plan
+    return cast(Array, ot.sinkhorn(u, v, cost, reg, method="sinkhorn_log", numItermax=300, stopThr=1e-5, warn=False))
 
 
 def mmd(a: Float[Array, "n f"], b: Float[Array, "m f"]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from vidpretrain.gap.config import GapConfig
 from vidpretrain.gap.side import Side, at_speed, shared_groups
 
 Array = np.ndarray
+_FAR = 8.0  # standard deviations: what is further off is far, and how far decides nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,12 @@ def gap_table(human: Side, robot: Side, config: GapConfig) -> list[GapRow]:
         for bridge in config.bridges:
             together = bridges.cross(together, robot, bridge, config)
         versions.append(("all", together))
-    floors = {} if halves is None else {(row.measure, row.group): row.value for row in _measured(*halves, "", config)}
+    floors = {} if halves is None else {(row.measure, row.group): row.value for row in _measured(*halves, config, {})}
+    known: dict[tuple, list[GapRow]] = {}
     for bridge, side in versions:
-        for row in _measured(side, robot, bridge, config):
+        for row in _measured(side, robot, config, known):
             floor = floors.get((row.measure, row.group), math.nan)
-            rows.append(GapRow(**{**vars(row), "floor": floor}))
+            rows.append(dataclasses.replace(row, bridge=bridge, floor=floor))
     return rows
 
 
@@ -66,21 +69,32 @@ def _halves(robot: Side) -> tuple[Side, Side] | None:
     return robot.take(np.flatnonzero(even)), robot.take(np.flatnonzero(~even))
 
 
-def _measured(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow]:
-    yield from _pictures(a, b, bridge, config)
+def _measured(a: Side, b: Side, config: GapConfig, known: dict[tuple, list[GapRow]]) -> Iterator[GapRow]:
+    """All measures; what a bridge did not touch is `known` from a side that shares its arrays."""
+    for part, touched in (
+        (_pictures, (a.images,)),
+        (_all_actions, (a.chunks,)),
+        (_motion, (a.chunks,)),
+        (_workspace, (a.wrist_m,)),
+        (_labels, (a.weight, a.fov_rad)),
+    ):
+        key = (part, a.speed, id(a.episode), *map(id, touched))
+        if key not in known:
+            known[key] = list(part(a, b, config))
+        yield from known[key]
+
+
+def _all_actions(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
     for group in shared_groups(a, b):
-        yield from _actions(a, b, group, bridge, config)
-    yield from _motion(a, b, bridge, config)
-    yield from _workspace(a, b, bridge, config)
-    yield from _labels(a, b, bridge, config)
+        yield from _actions(a, b, group, config)
 
 
-def _pictures(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow]:
+def _pictures(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
     features = [measures.picture_features(side.images, config.pixels) for side in (a, b)]
-    yield _probe_row("pictures", features, (a.episode, b.episode), bridge, config)
+    yield _probe_row("pictures", features, (a.episode, b.episode), config)
 
 
-def _probe_row(group: str, features: list[Array], episodes: tuple[Array, Array], bridge: str, config: GapConfig):
+def _probe_row(group: str, features: list[Array], episodes: tuple[Array, Array], config: GapConfig):
     try:
         hits = measures.probe_hits(features[0], features[1], *episodes, config.folds, config.seed)
     except ValueError as error:
@@ -88,19 +102,19 @@ def _probe_row(group: str, features: list[Array], episodes: tuple[Array, Array],
     else:
         value = (hits[0].mean() + hits[1].mean()) / 2
         interval, note = _interval(lambda i, j: (hits[0][i].mean() + hits[1][j].mean()) / 2, episodes, config), ""
-    return _row("domain probe", group, bridge, float(value), interval, 0.5, "accuracy", note)
+    return _row("domain probe", group, float(value), interval, 0.5, "accuracy", note)
 
 
-def _actions(a: Side, b: Side, group: str, bridge: str, config: GapConfig) -> Iterator[GapRow]:
-    """The chunks in the robot's standard deviations, rows with any NaN left out."""
+def _actions(a: Side, b: Side, group: str, config: GapConfig) -> Iterator[GapRow]:
+    """The chunks in the robot's standard deviations, cut at `_FAR` of them; rows with any NaN are left out."""
     chunks = [at_speed(side, group, config.horizon).reshape(len(side), -1) for side in (a, b)]
     whole = [np.isfinite(chunk).all(axis=1) for chunk in chunks]
     episodes = (a.episode[whole[0]], b.episode[whole[1]])
     if min(whole[0].sum(), whole[1].sum()) < 8:
         return
     size = _size(chunks[1][whole[1]], config.horizon)
-    features = [chunk[rows] / size for chunk, rows in zip(chunks, whole, strict=True)]
-    yield _probe_row(group, features, episodes, bridge, config)
+    features = [np.clip(chunk[rows] / size, -_FAR, _FAR) for chunk, rows in zip(chunks, whole, strict=True)]
+    yield _probe_row(group, features, episodes, config)
     for name, unit, distance in (
         ("Sinkhorn divergence", "robot's sd", lambda x, y: measures.sinkhorn_divergence(x, y, config.regularization)),
         ("MMD", "", measures.mmd),
@@ -112,8 +126,8 @@ def _actions(a: Side, b: Side, group: str, bridge: str, config: GapConfig) -> It
             keep = [index[_thin(len(index), config.transport_rows)] for index in (i, j)]
             return distance(features[0][keep[0]], features[1][keep[1]])
 
-        interval = _interval(drawn, episodes, config, config.transport_bootstrap)
-        yield _row(name, group, bridge, value, interval, 0.0, unit)
+        interval = _around(value, drawn, episodes, config)
+        yield _row(name, group, value, interval, 0.0, unit)
 
 
 def _size(chunk: Array, horizon: int) -> Array:
@@ -126,7 +140,7 @@ def _thin(count: int, most: int) -> Array:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _motion(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow]:
+def _motion(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
     for name, measure in (("joint speed", bridges.joint_speed), ("joint acceleration", _acceleration)):
         both = [measure(side, config.horizon) for side in (a, b)]
         if not (np.isfinite(both).all() and both[1] > 0):
@@ -137,7 +151,7 @@ def _motion(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow
             return measure(a.take(i), config.horizon) / below if below > 0 else math.nan
 
         interval = _interval(ratio, (a.episode, b.episode), config, min(config.bootstrap, 100))
-        yield _row(f"{name}, ratio", "joints", bridge, both[0] / both[1], interval, 1.0, "times the robot's")
+        yield _row(f"{name}, ratio", "joints", both[0] / both[1], interval, 1.0, "times the robot's")
 
 
 def _acceleration(side: Side, horizon: int) -> float:
@@ -151,7 +165,7 @@ def _acceleration(side: Side, horizon: int) -> float:
     return float(np.median(np.sqrt(np.nanmean(second[some] ** 2, axis=(1, 2))))) if some.any() else math.nan
 
 
-def _workspace(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow]:
+def _workspace(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
     for name in (n for n in a.wrist_m if n in b.wrist_m):
         if not (np.isfinite(a.wrist_m[name]).any() and np.isfinite(b.wrist_m[name]).any()):
             continue
@@ -171,7 +185,7 @@ def _workspace(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[Gap
                 config,
                 min(config.bootstrap, 50),
             )
-            yield _row(measure, name, bridge, value[place], interval, perfect, "share")
+            yield _row(measure, name, value[place], interval, perfect, "share")
 
 
 def _rows_cells(places_m: Array, voxel_m: float) -> list[tuple[int, ...]]:
@@ -179,21 +193,39 @@ def _rows_cells(places_m: Array, voxel_m: float) -> list[tuple[int, ...]]:
     return [tuple(cell) for cell in np.floor(seen / voxel_m).astype(int).tolist()]
 
 
-def _labels(a: Side, b: Side, bridge: str, config: GapConfig) -> Iterator[GapRow]:
+def _labels(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
     episodes = (a.episode, b.episode)
     if a.infeasible is not None:
         bad = a.infeasible
         interval = _interval(lambda i, j: bad[i].mean(), episodes, config)
-        yield _row("rows the robot cannot follow", "all", bridge, float(bad.mean()), interval, 0.0, "share")
+        yield _row("rows the robot cannot follow", "all", float(bad.mean()), interval, 0.0, "share")
     interval = _interval(lambda i, j: a.weight[i].mean(), episodes, config)
-    yield _row("label weight", "all", bridge, float(a.weight.mean()), interval, 1.0, "mean")
+    yield _row("label weight", "all", float(a.weight.mean()), interval, 1.0, "mean")
     if np.isfinite(a.fov_rad).any() and np.isfinite(b.fov_rad).any():
 
         def wider(i: Array, j: Array) -> float:
             return float(np.degrees(np.nanmedian(a.fov_rad[i]) - np.nanmedian(b.fov_rad[j])))
 
         value = wider(np.arange(len(a)), np.arange(len(b)))
-        yield _row("field of view, difference", "camera", bridge, value, _interval(wider, episodes, config), 0.0, "deg")
+        yield _row("field of view, difference", "camera", value, _interval(wider, episodes, config), 0.0, "deg")
+
+
+def _around(
+    value: float, drawn: Callable[[Array, Array], float], episodes: tuple[Array, Array], config: GapConfig
+) -> tuple[float, float]:
+    """Normal interval around the value by the spread over drawn episodes.
+
+    Rows drawn twice make distances smaller or larger altogether, so that percentiles would not lie about the value.
+    """
+    from scipy.stats import norm
+
+    rng = np.random.default_rng((config.seed, 14))
+    found = [
+        drawn(measures.bootstrap_rows(episodes[0], rng), measures.bootstrap_rows(episodes[1], rng))
+        for _ in range(config.transport_bootstrap)
+    ]
+    reach = float(norm.ppf((1 + config.confidence) / 2) * np.std(found, ddof=1)) if len(found) > 1 else math.nan
+    return max(value - reach, 0.0), value + reach
 
 
 def _interval(
@@ -213,11 +245,11 @@ def _interval(
 
 
 def _row(
-    measure: str, group: str, bridge: str, value: float, interval: tuple[float, float], perfect: float, unit: str,
+    measure: str, group: str, value: float, interval: tuple[float, float], perfect: float, unit: str,
     note: str = "",
 ) -> GapRow:  # fmt: skip
     low, high = interval
     return GapRow(
-        measure=measure, group=group, bridge=bridge, value=value, low=low, high=high, floor=math.nan, perfect=perfect,
+        measure=measure, group=group, bridge="none", value=value, low=low, high=high, floor=math.nan, perfect=perfect,
         unit=unit, note=note,
     )  # fmt: skip

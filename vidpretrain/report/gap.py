@@ -68,11 +68,12 @@ def _figure(rows: list[GapRow]) -> str:
     for value, anchor in ((low, "start"), (high, "end")):
         parts.append(f'<text x="{x(value):.1f}" y="{height - 2}" text-anchor="{anchor}">{_number(value)}</text>')
     name = f"{rows[0].measure}, {rows[0].group}"
+    unit = f"{rows[0].unit}." if rows[0].unit else ""
     note = next((f" {row.note}." for row in rows if row.note), "")
     return (
         f'<figure class="chart"><svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(name)}">'
         f"{''.join(parts)}</svg><figcaption>{escape(name)}"
-        f'<span class="meta"> {escape(rows[0].unit)}.{escape(note)}</span></figcaption></figure>'
+        f'<span class="meta"> {escape(unit)}{escape(note)}</span></figcaption></figure>'
     )
 
 
