@@ -48,7 +48,7 @@ class MediaPipe:
         refused = refuse_pictures([look.picture for look in looks], config.rejects) or refuse_people(
             [look.people for look in looks], config.rejects
         )
-        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px)
+        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, config.rejects.min_motion)
 
     def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
         """What else an estimator of this family knows of a frame; nothing here."""
@@ -56,9 +56,9 @@ class MediaPipe:
         return look
 
 
-def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int) -> Tracks:
-    """Tracks of the acting person."""
-    people, others = actor([look.people for look in looks], time_ns, width_px, height_px)
+def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
+    """Tracks of the acting person; `still` as for `actor`."""
+    people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
     hands = [
         own_hands(look.hands, body, strangers) for look, body, strangers in zip(looks, people, others, strict=True)
     ]
