@@ -108,7 +108,7 @@ def test_mirrored_video_gives_mirrored_motion_and_the_flag_takes_it_back(clips, 
     seen = motion(tracks, clip, truth)[:, ::-1] * [-1, 1, 1]  # the other side's, mirrored
     apart = np.linalg.norm(seen - plain, axis=-1)[:, :, 0]
     assert np.nanmedian(apart) < 0.03
-    righted = run(mirror, "other", VideoConfig(mirrored="yes"))
+    righted = run(mirror, "other", VideoConfig(mirrored=True))
     right(righted, truth)
     apart = np.linalg.norm(motion(righted, clip, truth) - plain, axis=-1)[:, :, 0]
     assert np.nanmedian(apart) < 0.02

@@ -45,14 +45,14 @@ def test_a_flip_in_the_display_matrix_is_done(phone, rotate, clockwise, backend)
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("clockwise", [0, 90, 180, 270])
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-@pytest.mark.parametrize("mirrored", ["yes", "no"])
+@pytest.mark.parametrize("mirrored", [True, False])
 def test_what_the_user_says_comes_after_the_container(phone, rotate, flip, clockwise, turn, mirrored):
     path = rotate(phone, clockwise, flip)
     _, by_container = shown(path)
     info, frame = shown(path, VideoConfig(mirrored=mirrored, turn_deg=turn), backend="decord")
     expected = np.rot90(by_container, turn // 90)
-    assert same(frame, expected[:, ::-1] if mirrored == "yes" else expected)
-    assert info.orientation_from == ("container" if (turn, mirrored) == (0, "no") else "given")
+    assert same(frame, expected[:, ::-1] if mirrored else expected)
+    assert info.orientation_from == ("container" if (turn, mirrored) == (0, False) else "given")
 
 
 def test_the_sidecar_says_it_and_the_configuration_overrules(phone, tmp_path):
@@ -60,7 +60,7 @@ def test_the_sidecar_says_it_and_the_configuration_overrules(phone, tmp_path):
     assert given_orientation(phone, VideoConfig()) == Orientation()
     (tmp_path / "phone.json").write_text(json.dumps({"mirrored": True, "turn_deg": 180}))
     assert same(shown(phone)[1], plain[::-1, ::-1][:, ::-1])
-    assert same(shown(phone, VideoConfig(mirrored="no", turn_deg=0))[1], plain)
+    assert same(shown(phone, VideoConfig(mirrored=False, turn_deg=0))[1], plain)
     (tmp_path / "phone.json").unlink()
     (tmp_path / "manifest.tsv").write_text("name\tmirrored\nphone.mp4\tyes\n")
     assert same(shown(phone)[1], plain[:, ::-1])

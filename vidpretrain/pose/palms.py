@@ -49,7 +49,7 @@ def palm_of(p: Float64[np.ndarray, "21 3"]) -> Palm:
     bend = palmar - (palmar @ along) * along
     bent = float(np.linalg.norm(bend))
     width = float(np.linalg.norm(row - (row @ along) * along) / length)
-    return Palm(along, bend / max(bent, 1e-12), bent / length, width, float(normal @ palmar / (area * length)))
+    return Palm(along, bend / max(bent, 1e-12), float(bent / length), width, float(normal @ palmar / (area * length)))
 
 
 def mended(p: Float64[np.ndarray, "21 3"], side: str) -> Float64[np.ndarray, "21 3"]:

@@ -15,9 +15,9 @@ class VideoConfig:
     above which a shot ends (0 same picture, 1 nothing in common); `cut_margin_s` is thrown away on each side of a cut;
     shots longer than `max_clip_s` are divided evenly. `license` holds for files without a manifest or sidecar.
 
-    `mirrored` says whether the pictures are mirror images (selfies) and are to be flipped back: by the files' sidecars
-    ("auto"), all of them or none. `turn_deg` is the counter-clockwise turn that makes pictures upright which the
-    container says are upright already; None goes by the sidecars. Neither can be seen in a picture.
+    `mirrored` says whether the pictures are mirror images (selfies) and are to be flipped back, `turn_deg` is the
+    counter-clockwise turn that makes pictures upright which the container says are upright already; where they are None
+    the sidecars say it. Neither can be seen in a picture.
     """
 
     paths: tuple[Path, ...] = ()
@@ -28,7 +28,7 @@ class VideoConfig:
     max_clip_s: float = 30.0
     max_frame_px: int = 8192
     license: str = "unknown"
-    mirrored: Literal["auto", "yes", "no"] = "auto"
+    mirrored: bool | None = None
     turn_deg: int | None = None
 
     def __post_init__(self) -> None:

@@ -44,7 +44,7 @@ def given_orientation(path: Path | str, config: VideoConfig) -> Orientation:
     """
     facts = facts_of(path)
     turn = _turn(facts, path) if config.turn_deg is None else config.turn_deg
-    mirrored = _flag(facts, path) if config.mirrored == "auto" else config.mirrored == "yes"
+    mirrored = _flag(facts, path) if config.mirrored is None else config.mirrored
     return Orientation(turn_deg=turn, mirrored=mirrored)
 
 
