@@ -76,10 +76,15 @@ def test_the_series_tells_its_process() -> None:
     swing = np.stack([np.sin(4 * t), np.cos(3 * t), np.sin(2.5 * t + 1)], axis=-1)[:, None]
     walk = np.cumsum(rng.normal(size=(300, 1, 3)), axis=0)
     known = np.ones(300, dtype=bool)
-    assert kriging.shares(swing, known, 1 / 30, 10, 12)[2:].sum() > 0.9
-    assert kriging.shares(walk, known, 1 / 30, 10, 12)[0] > 0.5
-    few = kriging.shares(walk[:20], known[:20], 1 / 30, 10, 12)
-    assert few.argmax() == 3, "the default where nothing can be told"
+    around = np.r_[100:112, 122:134]
+    made = kriging.bridge(t[around], t[112:122])
+    known[112:122] = False
+    assert kriging.shares(swing, known, 1 / 30, made, around)[2:].sum() > 0.9
+    assert kriging.shares(walk, known, 1 / 30, made, around)[0] > 0.5
+    none = np.zeros(300, dtype=bool)
+    assert kriging.shares(swing, none, 1 / 30, made, around).argmax() == 3, "the default where nothing can be told"
+    noisy = kriging.shares(swing, known, 1 / 30, made, around, noise_m=0.5)
+    assert noisy[:2].sum() > 0.8, "slopes at uncertain ends are not prolonged"
 
 
 def test_sigma_covers_what_it_says_on_drawn_motion() -> None:
@@ -93,7 +98,7 @@ def test_sigma_covers_what_it_says_on_drawn_motion() -> None:
     for start in range(20, 270, 25):
         around = np.r_[start - 12 : start, start + 10 : start + 22]
         made = kriging.bridge(t[around], t[start : start + 10])
-        found = kriging.estimate(made, series[around], kriging.shares(series, known, 1 / 30, 10, 12))
+        found = kriging.estimate(made, series[around], kriging.shares(series, known, 1 / 30, made, around))
         error = np.linalg.norm(found.value - series[start : start + 10], axis=-1)
         inside.append(error <= 2.5 * found.sigma)
         sigmas.append(found.sigma)

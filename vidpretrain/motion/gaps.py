@@ -142,7 +142,8 @@ def _fill_body(made: _Made, gap: Gap, time_ns, seen, held: list[str], config: Ga
     usable = np.append(usable, [usable[_HIPS].all(), True])
     for k in _order(_BODY_PARENT):
         usable[k] &= _BODY_PARENT[k] < 0 or usable[_BODY_PARENT[k]]
-    filled, spread = chain(whole, _BODY_PARENT, usable, gap, time_ns, seen, config)
+    doubt = float(np.nanmean(made.sigma[[gap.start - 1, gap.end]][:, _SHOULDERS]))
+    filled, spread = chain(whole, _BODY_PARENT, usable, gap, time_ns, seen, config, doubt)
     rows, keep = np.arange(gap.start, gap.end), np.flatnonzero(usable[:33])
     made.valid[gap.frames, :33] = False
     made.put(rows, keep, filled[:, keep], np.hypot(_between(made.sigma[:, keep], gap, time_ns), spread[:, keep]))
@@ -158,7 +159,8 @@ def _fill_hand(made: _Made, gap: Gap, time_ns, seen, side: str, shown, config: G
     part, wrist = skeletons.HAND_SLICES[side], _WRIST[side]
     points = made.p[:, part]
     hung = bool(made.valid[gap.start - 1 : gap.end + 1, wrist].all())
-    filled, spread = chain(points, bones.HAND_PARENT, np.ones(21, dtype=bool), gap, time_ns, seen, config)
+    doubt = float(np.nanmean(made.sigma[[gap.start - 1, gap.end], part.start]))
+    filled, spread = chain(points, bones.HAND_PARENT, np.ones(21, dtype=bool), gap, time_ns, seen, config, doubt)
     sigma = np.hypot(_between(made.sigma[:, part], gap, time_ns), spread)
     rows = np.arange(gap.start, gap.end)
     if hung:
@@ -178,10 +180,11 @@ def _between(values, gap: Gap, time_ns) -> np.ndarray:
     return timebase.interpolate(time_ns[ends], values[ends], time_ns[gap.frames])
 
 
-def chain(points, parent, usable, gap: Gap, time_ns, seen, config: GapConfig) -> tuple[np.ndarray, np.ndarray]:
+def chain(points, parent, usable, gap: Gap, time_ns, seen, config: GapConfig, sigma_m: float = 0.0):
     """(points (g k 3), their spread (g k)) in the gap: the root and the bones' vectors interpolated, lengths kept.
 
-    `parent` (k) is negative for the root; points (t k 3) that are not `usable` (k) stay zero.
+    `parent` (k) is negative for the root; points (t k 3) that are not `usable` (k) stay zero; `sigma_m` is what the
+    labels at the ends say of themselves.
     """
     step_s, time_s = clean.frame_step_s(time_ns), timebase.seconds(time_ns)
     made = kriging.bridge(time_s[gap.around], time_s[gap.frames])
@@ -189,7 +192,7 @@ def chain(points, parent, usable, gap: Gap, time_ns, seen, config: GapConfig) ->
     chosen = np.flatnonzero(usable)
     steady = np.nan_to_num(points[:, chosen])
     finite = np.isfinite(points[:, chosen]).all(axis=(1, 2))
-    share = kriging.shares(steady, seen & finite, step_s, gap.end - gap.start, _context(config, step_s))
+    share = kriging.shares(steady, seen & finite, step_s, made, gap.around, config.end_noise * sigma_m)
     value = np.zeros((gap.end - gap.start, len(parent), 3))
     value[:, chosen] = kriging.estimate(made, series[gap.around][:, chosen], share).value
     spread = np.zeros(value.shape[:2])

@@ -3,8 +3,9 @@
 A handful of processes, from one as rough as a walk to one as smooth as an arm's swing, each give the values in the gap
 as a linear map of those around it, with a variance (universal kriging: Rasmussen and Williams 2006, "Gaussian
 Processes for Machine Learning", section 2.7). They are mixed by how well each would have bridged gaps of the same
-length cut into what is known of the same series (leave-out cross-validation); where too little is known for that, the
-smooth default leads, which is within 3 % of a linear predictor learned on other people's motions.
+length cut into what is known of the same series (leave-out cross-validation) and by how much they would carry the
+noise of labels at its ends; where too little is known for that, the smooth default leads, which is within 3 % of a
+linear predictor learned on other people's motions.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ PROCESSES = (
     Process(_matern52(0.40), 1, 1e-4, 1.0),  # the default
     Process(_matern52(0.27), 1, 1e-4, 1.05),
 )
+_DEFAULT = 3
 _TRUST = 4.0  # windows that the prior counts as
 _SHARPNESS = 4  # the mixture's shares fall with this power of the mean squared error
 _MOST_WINDOWS = 60
@@ -112,23 +114,41 @@ def estimate(made: Bridge, known: Float64[Array, "n k 3"], shares: Float64[Array
 
 
 def shares(
-    value: Float64[Array, "t k 3"], known: Bool[Array, " t"], step_s: float, gap: int, context: int
+    value: Float64[Array, "t k 3"],
+    known: Bool[Array, " t"],
+    step_s: float,
+    made: Bridge,
+    around: Array,
+    noise_m: float = 0.0,
 ) -> Float64[Array, " f"]:
-    """Share of each process in the mixture for gaps of `gap` frames with `context` frames around, from known frames."""
+    """Share of each process in the mixture that fills a gap with `made` from the frames `around` it.
+
+    Known frames elsewhere are cut with gaps as long, and half as much around them. They are what a fit smoothed with
+    both of their sides in view; the ends of a real gap are not, and count as uncertain by `noise_m` more on each axis,
+    which tells against processes that prolong slopes.
+    """
     prior = np.array([p.prior for p in PROCESSES]) ** 2
+    near = value[around]
+    amplitude = np.maximum(np.einsum("nkc,nm,mkc->k", near, made.amplitude[_DEFAULT], near) / 3.0, 0.0)
+    usual = 3.0 * float(made.variance[_DEFAULT].mean() * amplitude.mean())
+    error, count = _left_out(value, known, step_s, made.weight.shape[1], max(1, round(len(around) / 4)))
+    ends = 3.0 * noise_m**2 * (made.weight**2).sum(axis=2).mean(axis=1)
+    return _mixed((count * error + _TRUST * prior * usual) / (count + _TRUST) + ends)
+
+
+def _left_out(value: Array, known: Array, step_s: float, gap: int, context: int) -> tuple[Array, int]:
+    """(mean squared error (f) of every process in gaps cut into known frames, number of these gaps)."""
     size = 2 * context + gap
     whole = np.convolve(np.asarray(known, dtype=int), np.ones(size, dtype=int), "valid") if len(known) >= size else []
     starts = np.flatnonzero(np.asarray(whole) == size)
     if len(starts) == 0:
-        return _mixed(prior)
+        return np.zeros(len(PROCESSES)), 0
     starts = starts[np.unique(np.linspace(0, len(starts) - 1, _MOST_WINDOWS).astype(int))]
     inside = np.arange(context, context + gap)
     around = np.concatenate([np.arange(context), np.arange(context + gap, size)])
     made = bridge(around * step_s, inside * step_s)
     found = np.einsum("fgn,wnkc->fwgkc", made.weight, value[starts[:, None] + around])
-    error = ((found - value[starts[:, None] + inside]) ** 2).sum(axis=-1).mean(axis=(1, 2, 3))
-    usual = float(np.exp(np.log(np.maximum(error / prior, 1e-18)).mean()))
-    return _mixed((len(starts) * error + _TRUST * prior * usual) / (len(starts) + _TRUST))
+    return ((found - value[starts[:, None] + inside]) ** 2).sum(axis=-1).mean(axis=(1, 2, 3)), len(starts)
 
 
 def _mixed(error: Array) -> Array:
