@@ -3,8 +3,9 @@
 On rendered people the tracks are hidden and the whole motion room runs; lines and Hermite go through the same labels
 outside the gaps. What counts is what the gap adds: the error against the truth, less the labels' own error at both
 ends of the gap, linearly between. Beside it stands the same figure of labels from whole tracks, which are not still
-either. On real motions (whole bodies that SMPL was fitted to, and a hand that a model saw) the known points are cut. Hermite's tangents are taken from two, three or (second order) three frames at
-each end; its best variant of the three counts, chosen per row.
+either. On real motions (whole bodies that SMPL was fitted to, and a hand that a model saw) the known points are cut.
+Hermite's tangents are taken from two, three or (second order) three frames at each end; its best variant of the three
+counts, chosen per row.
 """
 
 from __future__ import annotations
