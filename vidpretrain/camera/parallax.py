@@ -1,9 +1,9 @@
 """The camera's turn and place against a keyframe, from features at depths that are found with them.
 
 A camera on a head or in a hand moves as it turns, and what is near goes by faster than what is far. Unknown are the
-pose of every frame (6) and the inverse depth of every feature; the depths are eliminated (Schur complement), which leaves a
-dense system of the frames. A picture does not tell the scale: it comes from how far such a camera can have moved, a
-head's on the arc about its neck. Triggs et al. 2000, "Bundle adjustment - a modern synthesis", section 6.
+pose of every frame (6) and the inverse depth of every feature; the depths are eliminated (Schur complement), which
+leaves a dense system of the frames. A picture does not tell the scale: it comes from how far such a camera can have
+moved, a head's on the arc about its neck. Triggs et al. 2000, "Bundle adjustment - a modern synthesis", section 6.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def place_frames(
     noise: float,
     max_depth_m: float,
 ) -> Placed:
-    """Poses of the frames 0 .. f - 1 that see `feature` (of n) at `ray` (x / z, y / z); the keyframe has them at `home`.
+    """Poses of the frames 0 .. f - 1 that see `feature` (of n) at `ray` (x / z, y / z), and the keyframe at `home`.
 
     `after_s` is the time since the keyframe, `T_first_key` the keyframe's pose where the arc begins, `noise` one sigma
     of a ray.
