@@ -1,0 +1,51 @@
+"""Push a block along the table onto a disc."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidpretrain import geometry
+from vidpretrain.sim.worlds.task import Task, turn
+
+HALF_M, NEAR_M = 0.035, 0.035
+
+
+class PushGoal(Task):
+    """The right palm pushes the block to the left, onto the disc."""
+
+    name = "push_goal"
+    instruction = "push the block onto the disc"
+    duration_s = 8.0
+    needs_hands = False
+
+    def scene(self, scene) -> None:
+        scene.add(scene.fixed("disc"), "cylinder", (0.055, 0.001), (0.15, 0.55, 0.25), solid=False)
+        scene.add(scene.thing("block"), "box", (HALF_M,) * 3, (0.15, 0.30, 0.75), mass=0.2, friction=0.45)
+
+    def reset(self, stage) -> None:
+        x, y = stage.draw(-0.02, 0.06), stage.draw(-0.18, -0.10)
+        stage.put("block", x, y, HALF_M + 0.001, yaw_rad=stage.draw(-0.3, 0.3))
+        stage.put("disc", x + stage.draw(-0.04, 0.05), y + stage.draw(0.14, 0.22), 0.002)
+
+    def gap(self, stage) -> np.ndarray:
+        return (stage.at("disc") - stage.at("block"))[:2]
+
+    def success(self, stage) -> bool:
+        return bool(np.linalg.norm(self.gap(stage)) < NEAR_M and stage.speed("block") < 0.05)
+
+    def progress(self, stage) -> float:
+        return float(np.clip(1 - np.linalg.norm(self.gap(stage)) / (0.25 * stage.scale), 0, 1))
+
+    def expert(self, stage, do):
+        gap, block, disc = self.gap(stage), stage.at("block"), stage.at("disc")
+        x, y = gap / np.linalg.norm(gap)
+        q = turn((y, -x, 0), (-x, -y, 0))
+        behind = np.array([-0.03 * y - x * (HALF_M + stage.skin("right")), 0.03 * x - y * (HALF_M + stage.skin("right")), 0.02])
+        back = np.array([-0.07 * x, -0.07 * y, 0])
+        yield from do.move(1.6, right=geometry.pose(q, block + behind + back), close_right=-1.0, rise_m=0.04)
+        yield from do.move(2.4, right=geometry.pose(q, disc + behind), until=lambda: self.past(stage, x, y))
+        yield from do.move(1.0, right=do.shifted("right", x=-0.05 * x, y=-0.05 * y))
+        yield from do.wait(0.6)
+
+    def past(self, stage, x: float, y: float) -> bool:
+        return float(self.gap(stage) @ (x, y)) < 0.004
