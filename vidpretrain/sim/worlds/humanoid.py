@@ -24,7 +24,7 @@ _ARM_BANDWIDTH, _HAND_BANDWIDTH = 40.0, 60.0  # rad/s
 _ARM_ARMATURE, _HAND_ARMATURE = 0.03, 0.0006  # kg m^2, what geared motors add
 _HAND_TORQUE = 1.0  # N m at most
 _ARM_COLOUR, _HAND_COLOUR, _BODY_COLOUR = (0.55, 0.57, 0.60, 1), (0.16, 0.17, 0.19, 1), (0.72, 0.73, 0.75, 1)
-_FRICTION = (1.6, 0.02, 0.001)
+_FRICTION = (0.3, 0.01, 0.0005)  # things bring their own, which counts (priority)
 _SMALL_M = 0.006
 
 

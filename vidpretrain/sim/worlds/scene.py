@@ -35,7 +35,7 @@ _SHAPES = {
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
     "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
 }
-PHYSICS_HZ = 300.0
+PHYSICS_HZ = 240.0
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Scene:
         option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         option.impratio = 10.0
         option.iterations, option.ls_iterations = 20, 20
-        option.noslip_iterations = 2
+        option.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
         quality = spec.visual.quality
         quality.numslices, quality.numstacks, quality.numquads, quality.offsamples = 12, 6, 2, 0
         spec.stat.extent, spec.visual.map.znear, spec.visual.map.zfar = 2.0, 0.01, 10.0
@@ -220,7 +220,7 @@ class Scene:
         p, s = self.T_world_table[4:], self.scale
         half = np.array([_TABLE_HALF_M[0] * s, _TABLE_HALF_M[1] * s, _TABLE_HALF_M[2]])
         at = [p[0] + 0.07 * s, 0.0, p[2] - half[2]]
-        self._geom(world, box, half, (1, 1, 1), at, (1, 0, 0, 0), 0.0, 0.8, FIXED, name="table", material="table0")
+        self._geom(world, box, half, (1, 1, 1), at, (1, 0, 0, 0), 0.0, 0.3, FIXED, name="table", material="table0")
         for name, size, where in (
             ("floor", [3, 3, 0.01], [0, 0, -0.01]),
             ("wall", [0.02, 3, 1.5], [p[0] + 1.2, 0, 1.2]),

@@ -110,6 +110,11 @@ class Script:
         """Hands go to their closures while the palms stay."""
         yield from self.move(seconds, close_left=left, close_right=right)
 
+    def release(self, side: str) -> Iterator[None]:
+        """The hand opens, then lays its thumb aside, so that it can leave in any direction."""
+        yield from self.grip(0.5, **{side: 0.0})
+        yield from self.grip(0.4, **{side: -1.0})
+
     def wait(self, seconds: float) -> Iterator[None]:
         """Everything stays."""
         yield from self.move(seconds)

@@ -19,8 +19,8 @@ from vidpretrain.sim.worlds.task import Task
 from vidpretrain.sim.worlds.vary import Variation, Varier
 from vidpretrain.types import ActionSpec
 
-_SETTLE_S, _PIECES = 0.4, 6
-_MOST_SPEED = 1.0  # m/s or rad/s of a thing that should stand still after settling
+_SETTLE_S, _PIECES = 0.5, 6
+_MOST_SPEED = 0.15  # m/s of a thing that should stand still after settling
 _START_RAD = 0.04
 
 
@@ -164,7 +164,7 @@ class Stage:
 
     def _moving(self) -> str:
         for name in self.built.free:
-            if np.abs(self.data.joint(name).qvel).max() > _MOST_SPEED:
+            if self.speed(name) > _MOST_SPEED:
                 return name
         return ""
 

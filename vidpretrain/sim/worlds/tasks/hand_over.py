@@ -21,7 +21,7 @@ class HandOver(Task):
         scene.add(scene.thing("stick"), "box", (HALF_SIDE_M, HALF_SIDE_M, HALF_M), (0.55, 0.20, 0.60), mass=0.15)
 
     def reset(self, stage) -> None:
-        stage.put("stick", stage.draw(-0.03, 0.05), stage.draw(-0.18, -0.08), HALF_M + 0.001)
+        stage.put("stick", stage.draw(0.0, 0.06), stage.draw(-0.18, -0.08), HALF_M + 0.001)
 
     def success(self, stage) -> bool:
         held = stage.touching("stick", "left") and not stage.touching("stick", "right")
@@ -41,6 +41,6 @@ class HandOver(Task):
         yield from do.move(1.6, right=do.shifted("right", *step))
         yield from do.take("left", lambda: self.along(stage, 0.06), HALF_SIDE_M)
         yield from do.wait(0.2)
-        yield from do.grip(0.7, right=0.0)
+        yield from do.release("right")
         yield from do.move(1.0, right=do.shifted("right", x=-0.12, y=-0.08))
         yield from do.wait(1.0)

@@ -21,7 +21,7 @@ class PickLift(Task):
         scene.add(can, "cylinder", (RADIUS_M, HALF_M), (0.80, 0.15, 0.12), mass=0.25)
 
     def reset(self, stage) -> None:
-        stage.put("can", stage.draw(-0.03, 0.07), stage.draw(-0.20, -0.04), HALF_M + 0.001)
+        stage.put("can", stage.draw(0.0, 0.08), stage.draw(-0.19, -0.04), HALF_M + 0.001)
 
     def success(self, stage) -> bool:
         return stage.at("can")[2] > HALF_M + LIFTED_M and stage.touching("can", "right")

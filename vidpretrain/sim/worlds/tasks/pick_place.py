@@ -6,7 +6,7 @@ import numpy as np
 
 from vidpretrain.sim.worlds.task import Task
 
-RADIUS_M, HALF_M = 0.027, 0.05
+RADIUS_M, HALF_M = 0.027, 0.06
 BIN_M, WALL_M = 0.075, 0.03
 
 
@@ -22,7 +22,7 @@ class PickPlace(Task):
         scene.open_box(scene.fixed("bin"), (BIN_M, BIN_M, WALL_M), (0.25, 0.30, 0.55))
 
     def reset(self, stage) -> None:
-        stage.put("can", stage.draw(-0.03, 0.05), stage.draw(-0.22, -0.12), HALF_M + 0.001)
+        stage.put("can", stage.draw(0.0, 0.06), stage.draw(-0.20, -0.12), HALF_M + 0.001)
         stage.put("bin", stage.draw(0.02, 0.08), stage.draw(0.04, 0.12), 0.0)
 
     def offset(self, stage) -> np.ndarray:
@@ -38,11 +38,11 @@ class PickPlace(Task):
         return 1.0 if self.success(stage) else float(0.3 * near + 0.6 * over)
 
     def expert(self, stage, do):
-        yield from do.take("right", lambda: stage.at("can"), RADIUS_M)
+        yield from do.take("right", lambda: stage.at("can") + [0, 0, 0.015], RADIUS_M)
         yield from do.move(0.9, right=do.shifted("right", z=0.13))
         step = stage.at("bin") - stage.at("can")
         yield from do.move(1.6, right=do.shifted("right", x=step[0], y=step[1], z=0.02))
         yield from do.move(0.5, right=do.shifted("right", z=-0.05))
-        yield from do.grip(0.6, right=0.0)
-        yield from do.move(1.0, right=do.shifted("right", x=-0.12, y=-0.03, z=0.06))
+        yield from do.release("right")
+        yield from do.move(1.0, right=do.shifted("right", x=-0.10, y=-0.06, z=0.04))
         yield from do.wait(0.5)

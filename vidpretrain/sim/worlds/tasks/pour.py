@@ -25,7 +25,7 @@ class Pour(Task):
             scene.add(scene.thing(f"ball{k}"), "sphere", (BALL_M,), (0.90, 0.20, 0.20), mass=0.005, friction=0.3)
 
     def reset(self, stage) -> None:
-        x, y = stage.draw(-0.02, 0.05), stage.draw(-0.22, -0.14)
+        x, y = stage.draw(0.0, 0.06), stage.draw(-0.19, -0.12)
         stage.put("cup", x, y, HALF_M + 0.001)
         stage.put("bowl", stage.draw(0.02, 0.08), stage.draw(0.04, 0.10), BOWL_HALF_M)
         for k in range(BALLS):
@@ -48,9 +48,9 @@ class Pour(Task):
         yield from do.move(0.8, right=do.shifted("right", z=0.12))
         step = stage.at("bowl") + [0, -0.075, 0.13] - stage.at("cup")
         yield from do.move(1.4, right=do.shifted("right", *step))
-        held, cup = do.palm["right"], stage.at("cup")
-        over = geometry.pose(geometry.quat_exp(np.array([-2.2, 0, 0])), np.zeros(3))
-        about = geometry.pose(np.array([1.0, 0, 0, 0]), cup)
-        goal = geometry.compose(about, geometry.compose(over, geometry.compose(geometry.inverse(about), held)))
-        yield from do.move(1.6, right=goal)
+        up, down = geometry.rotate(stage.pose("cup")[:4], np.array([0.0, 0, 1])), np.array([0.0, 0.72, -0.69])
+        axis = geometry.normalize(np.cross(up, down)) * np.arccos(up @ down)
+        q, held, cup = geometry.quat_exp(axis), do.palm["right"], stage.at("cup")
+        goal = geometry.pose(geometry.quat_mul(q, held[:4]), cup + geometry.rotate(q, held[4:] - cup))
+        yield from do.move(1.8, right=goal)
         yield from do.wait(1.5)

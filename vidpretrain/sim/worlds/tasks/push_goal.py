@@ -7,7 +7,7 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.sim.worlds.task import Task, turn
 
-HALF_M, NEAR_M = 0.035, 0.035
+HALF_M, HALF_Z_M, HAND_Z_M, NEAR_M = 0.035, 0.05, 0.07, 0.035
 
 
 class PushGoal(Task):
@@ -20,11 +20,11 @@ class PushGoal(Task):
 
     def scene(self, scene) -> None:
         scene.add(scene.fixed("disc"), "cylinder", (0.055, 0.001), (0.15, 0.55, 0.25), solid=False)
-        scene.add(scene.thing("block"), "box", (HALF_M,) * 3, (0.15, 0.30, 0.75), mass=0.2, friction=0.45)
+        scene.add(scene.thing("block"), "box", (HALF_M, HALF_M, HALF_Z_M), (0.15, 0.30, 0.75), friction=0.3)
 
     def reset(self, stage) -> None:
         x, y = stage.draw(-0.02, 0.06), stage.draw(-0.18, -0.10)
-        stage.put("block", x, y, HALF_M + 0.001, yaw_rad=stage.draw(-0.3, 0.3))
+        stage.put("block", x, y, HALF_Z_M + 0.001, yaw_rad=stage.draw(-0.3, 0.3))
         stage.put("disc", x + stage.draw(-0.04, 0.05), y + stage.draw(0.14, 0.22), 0.002)
 
     def gap(self, stage) -> np.ndarray:
@@ -37,13 +37,14 @@ class PushGoal(Task):
         return float(np.clip(1 - np.linalg.norm(self.gap(stage)) / (0.25 * stage.scale), 0, 1))
 
     def expert(self, stage, do):
-        gap, block, disc = self.gap(stage), stage.at("block"), stage.at("disc")
-        x, y = gap / np.linalg.norm(gap)
-        q = turn((y, -x, 0), (-x, -y, 0))
-        behind = np.array([-0.03 * y - x * (HALF_M + stage.skin("right")), 0.03 * x - y * (HALF_M + stage.skin("right")), 0.02])
-        back = np.array([-0.07 * x, -0.07 * y, 0])
-        yield from do.move(1.6, right=geometry.pose(q, block + behind + back), close_right=-1.0, rise_m=0.04)
-        yield from do.move(2.4, right=geometry.pose(q, disc + behind), until=lambda: self.past(stage, x, y))
+        x, y = self.gap(stage) / np.linalg.norm(self.gap(stage))
+        q, away = turn((y, -x, 0), (-x, -y, 0)), HALF_M + stage.skin("right")
+
+        def behind(p, metres):
+            return geometry.pose(q, np.array([p[0] - metres * x - 0.03 * y, p[1] - metres * y + 0.03 * x, HAND_Z_M]))
+
+        yield from do.move(1.6, right=behind(stage.at("block"), away + 0.07), close_right=-1.0, rise_m=0.04)
+        yield from do.move(2.6, right=behind(stage.at("disc"), away), until=lambda: self.past(stage, x, y))
         yield from do.move(1.0, right=do.shifted("right", x=-0.05 * x, y=-0.05 * y))
         yield from do.wait(0.6)
 
