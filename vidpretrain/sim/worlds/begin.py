@@ -43,12 +43,8 @@ def _solve(keyed: _Keyed, T_base_table: tuple[float, ...], scale: float) -> tupl
         active[list(robot.joints(f"{side}_arm"))] = True
         p = geometry.transform(np.array(T_base_table), np.array([x * scale, y * scale, z]))
         q = turn((1.0, 0.0, 0.0), (0.0, 1.0 if side == "left" else -1.0, 0.0))
-        terms.append(
-            PointTerm(site=f"{side}_palm", p_world_target=p[None], weight=np.full(1, 1 / _POINT_M**2))
-        )
-        terms.append(
-            OrientationTerm(site=f"{side}_palm", q_world_target=q[None], weight=np.full(1, 1 / _TURN_RAD**2))
-        )
+        terms.append(PointTerm(site=f"{side}_palm", p_world_target=p[None], weight=np.full(1, 1 / _POINT_M**2)))
+        terms.append(OrientationTerm(site=f"{side}_palm", q_world_target=q[None], weight=np.full(1, 1 / _TURN_RAD**2)))
     problem = Problem(
         rate_hz=30.0,
         frames=1,

@@ -1,4 +1,4 @@
-"""What of a world changes from episode to episode: named axes, each with a range inside the distribution and one beyond.
+"""What of a world changes from episode to episode: named axes, each with a range inside the distribution and beyond.
 
 Plain data, importable without MuJoCo and gymnasium.
 """
@@ -37,12 +37,6 @@ class Axis:
         return float(self.outside[0] + step if step < below else high + (step - below))
 
 
-def _axis(low: float, high: float, out_low: float, out_high: float):
-    return dataclasses.field(
-        default_factory=lambda: Axis(inside=(float(low), float(high)), outside=(float(out_low), float(out_high)))
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class WorldConfig:
     """Pictures, rate, and the axes; `shifted` names the axes that are drawn out of distribution.
@@ -57,18 +51,18 @@ class WorldConfig:
     image_px: int = 96
     rate_hz: float = 10.0
     shifted: tuple[str, ...] = ()
-    placement: Axis = _axis(0.0, 1.0, 0.0, 1.3)
-    distractors: Axis = _axis(0, 1, 0, 4)
-    texture: Axis = _axis(0, 3, 0, 7)
-    colour: Axis = _axis(0.0, 0.06, 0.0, 0.3)
-    light: Axis = _axis(0.85, 1.15, 0.45, 1.5)
-    light_turn_rad: Axis = _axis(-0.3, 0.3, -1.2, 1.2)
-    camera_shift_m: Axis = _axis(0.0, 0.005, 0.0, 0.03)
-    camera_turn_rad: Axis = _axis(0.0, 0.01, 0.0, 0.08)
-    friction: Axis = _axis(0.9, 1.1, 0.7, 1.4)
-    mass: Axis = _axis(0.8, 1.2, 0.5, 1.8)
-    latency_s: Axis = _axis(0.0, 0.02, 0.0, 0.1)
-    motor_noise_rad: Axis = _axis(0.0, 0.002, 0.0, 0.01)
+    placement: Axis = Axis(inside=(0.0, 1.0), outside=(0.0, 1.3))
+    distractors: Axis = Axis(inside=(0.0, 1.0), outside=(0.0, 4.0))
+    texture: Axis = Axis(inside=(0.0, 3.0), outside=(0.0, 7.0))
+    colour: Axis = Axis(inside=(0.0, 0.06), outside=(0.0, 0.3))
+    light: Axis = Axis(inside=(0.85, 1.15), outside=(0.45, 1.5))
+    light_turn_rad: Axis = Axis(inside=(-0.3, 0.3), outside=(-1.2, 1.2))
+    camera_shift_m: Axis = Axis(inside=(0.0, 0.005), outside=(0.0, 0.03))
+    camera_turn_rad: Axis = Axis(inside=(0.0, 0.01), outside=(0.0, 0.08))
+    friction: Axis = Axis(inside=(0.9, 1.1), outside=(0.7, 1.4))
+    mass: Axis = Axis(inside=(0.8, 1.2), outside=(0.5, 1.8))
+    latency_s: Axis = Axis(inside=(0.0, 0.02), outside=(0.0, 0.1))
+    motor_noise_rad: Axis = Axis(inside=(0.0, 0.002), outside=(0.0, 0.01))
 
     def __post_init__(self) -> None:
         if not 16 <= self.image_px <= 1024 or self.image_px % 2:

@@ -40,15 +40,7 @@ def add_humanoid(spec: mujoco.MjSpec, robot: Robot) -> Links:
 
     Raises:
         MissingAsset: the model files are not on this machine.
-        InputError: the robot has no arms (a hand of its own).
     """
-    if robot.is_hand or not robot.joints("left_arm") or not robot.joints("right_arm"):
-        raise InputError(
-            f"{robot.name} has no two arms",
-            asked=robot.name,
-            valid="a humanoid: vidpretrain robots lists them",
-            next_command="vidpretrain robots",
-        )
     source = mj_spec(robot).compile()
     data = mujoco.MjData(source)
     spec.compiler.degree = False
@@ -72,6 +64,23 @@ def add_humanoid(spec: mujoco.MjSpec, robot: Robot) -> Links:
         built[b] = _add_body(spec, built, source, data, b, kind, arms | hands, robot)
     _add_motors(spec, robot, order, hands)
     return Links(tuple(order))
+
+
+def require_arms(robot: Robot) -> None:
+    """Check that a robot can stand at a table.
+
+    Raises:
+        InputError: it has no two arms (a hand of its own), or no head camera.
+    """
+    missing = [f"{side}_arm" for side in _SIDES if not robot.joints(f"{side}_arm")]
+    missing += [] if np.isfinite(robot.T_base_camera).all() else ["camera"]
+    if missing:
+        raise InputError(
+            f"{robot.name} is no humanoid with two arms and a head camera",
+            asked=robot.name,
+            found=f"without {', '.join(missing)}",
+            next_command="vidpretrain robots",
+        )
 
 
 def _below(model: mujoco.MjModel, joints: Sequence[str], sites: Sequence[str] = ()) -> set[int]:
@@ -133,6 +142,7 @@ def _add_shape(body: mujoco.MjsBody, model: mujoco.MjModel, b: int, kind: str) -
             friction=_FRICTION,
             solref=[0.008, 1.0],
             mass=0.0,
+            group=3 if kind == "body" else 0,  # the robot does not look at its own chest
             name=f"{kind}:{body.name}:{k}",
         )
 

@@ -14,7 +14,7 @@ from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Robot
 from vidpretrain.sim.robot_model import add_material
 from vidpretrain.sim.worlds.config import WorldConfig
-from vidpretrain.sim.worlds.humanoid import FIXED, THING, add_humanoid
+from vidpretrain.sim.worlds.humanoid import FIXED, HAND, THING, add_humanoid, require_arms
 
 LOOKS = (
     ((0.62, 0.50, 0.38), (0.56, 0.44, 0.33), (0.80, 0.78, 0.74)),
@@ -40,7 +40,10 @@ PHYSICS_HZ = 240.0
 
 @dataclass(frozen=True)
 class Built:
-    """The compiled scene. `free`, `mocap` and `parts` are the task's things (move, stand still, slide); `scale` stretches x and y of the task."""
+    """The compiled scene: the task's things that move (`free`), stand still (`mocap`) and slide (`parts`).
+
+    `scale` stretches x and y of the places that a task gives.
+    """
 
     model: mujoco.MjModel
     joints: tuple[str, ...]
@@ -58,6 +61,7 @@ class Scene:
     """What a task's `scene` gets: adders for things. Sizes are MuJoCo's half sizes, in metres, masses in kg."""
 
     def __init__(self, robot: Robot) -> None:
+        require_arms(robot)
         self.robot = robot
         self.spec = mujoco.MjSpec()
         self.spec.compiler.degree = False
@@ -114,7 +118,7 @@ class Scene:
         self._geom(body, _SHAPES[shape], size, rgba, at, quat, mass, friction, THING if solid else 0)
 
     def open_box(self, body: mujoco.MjsBody, half: Sequence[float], rgba: Sequence[float], mass: float = 0.3) -> None:
-        """A box without a lid: floor at z = 0, walls of half height half[2], of inner half width half[0] and half[1]."""
+        """A box without a lid on z = 0: inner half widths half[0] and half[1], walls of half height half[2]."""
         x, y, z = half
         wall = 0.005
         self.add(body, "box", (x + wall, y + wall, wall), rgba, at=(0, 0, wall), mass=0.4 * mass)
@@ -131,7 +135,7 @@ class Scene:
         for k in range(8):
             angle = k * np.pi / 4
             r = (radius_m - wall) * np.cos(np.pi / 8) + wall * 0.5
-            half = (wall, radius_m * np.tan(np.pi / 8) , half_m)
+            half = (wall, radius_m * np.tan(np.pi / 8), half_m)
             turn = (np.cos(angle / 2), 0, 0, np.sin(angle / 2))
             at = (r * np.cos(angle), r * np.sin(angle), 0)
             self.add(body, "box", half, rgba, at=at, quat=turn, mass=0.7 / 8 * mass)
@@ -156,8 +160,6 @@ class Scene:
 
     @staticmethod
     def _geom(body, kind, size, rgba, at, quat, mass, friction, bits, **other) -> None:
-        from vidpretrain.sim.worlds.humanoid import HAND
-
         body.add_geom(
             type=kind,
             size=[*size, *[0.0] * (3 - len(size))],
@@ -248,7 +250,9 @@ class Scene:
         """Add the head camera, nodded until the workspace is in the middle; its pose in the base frame."""
         robot = self.robot
         T = np.array(robot.T_base_camera)
-        target = geometry.transform(geometry.inverse(self.T_world_base), self.T_world_table[4:] + [0, 0, 0.04])
+        target = geometry.transform(
+            geometry.inverse(self.T_world_base), self.T_world_table[4:] + np.array([0, 0, 0.04])
+        )
         p = geometry.transform(geometry.inverse(T), target)  # x right, y down, z forward
         down = float(np.arctan2(p[1], p[2]))
         T = geometry.pose(geometry.quat_mul(T[:4], geometry.quat_exp(np.array([-down, 0.0, 0.0]))), T[4:])

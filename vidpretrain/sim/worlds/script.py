@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -37,9 +37,7 @@ class Script:
             term
             for side in _SIDES
             for term in (
-                PointTerm(
-                    site=f"{side}_palm", p_world_target=np.zeros((1, 3)), weight=np.full(1, 1 / _POINT_M**2)
-                ),
+                PointTerm(site=f"{side}_palm", p_world_target=np.zeros((1, 3)), weight=np.full(1, 1 / _POINT_M**2)),
                 OrientationTerm(
                     site=f"{side}_palm", q_world_target=np.ones((1, 4)), weight=np.full(1, 1 / turn_rad**2)
                 ),
@@ -58,7 +56,7 @@ class Script:
         start = stage.joint_pos()
         self._stream = Stream(robot.tree, problem, Start(joint_pos=start), standing=True)
         self.palm = {side: stage.palm(side) for side in _SIDES}
-        self.closed = dict.fromkeys(_SIDES, -1.0)
+        self.closed: dict[str, float] = dict.fromkeys(_SIDES, -1.0)
         self.action = stage.command.copy()
         self._hand_columns = {side: _hand(stage, side) for side in _SIDES}
         self._slices = stage.spec.slices()
@@ -75,21 +73,17 @@ class Script:
     def move(
         self,
         seconds: float,
-        *,
-        left: Goal | None = None,
-        right: Goal | None = None,
-        close_left: float | None = None,
-        close_right: float | None = None,
+        palms: Mapping[str, Goal] | None = None,
+        close: Mapping[str, float] | None = None,
         rise_m: float = 0.0,
         until: Callable[[], bool] | None = None,
     ) -> Iterator[None]:
-        """Palms go to their goals (T_table_palm, or a function that gives it anew each step) along a minimum-jerk path,
-        hands to their closures.
+        """Palms, by side, go to their goals (T_table_palm, or a function that gives it anew each step) along a
+        minimum-jerk path, hands to their closures.
 
         `rise_m` lifts the middle of the path; `until` ends it early.
         """
-        goals = {side: goal for side, goal in (("left", left), ("right", right)) if goal is not None}
-        closures = {side: c for side, c in (("left", close_left), ("right", close_right)) if c is not None}
+        goals, closures = dict(palms or {}), dict(close or {})
         start, open_at = {side: self.palm[side] for side in goals}, dict(self.closed)
         steps = max(1, round(seconds * self._stage.config.rate_hz))
         for k in range(1, steps + 1):
@@ -98,7 +92,7 @@ class Script:
             for side, goal in goals.items():
                 end = goal() if callable(goal) else goal
                 p = start[side][4:] + share * (end[4:] - start[side][4:])
-                p = p + [0, 0, rise_m * 16 * share**2 * (1 - share) ** 2]
+                p[2] += rise_m * 16 * share**2 * (1 - share) ** 2
                 self.palm[side] = geometry.pose(_slerp(start[side][:4], end[:4], share), p)
             for side, goal in closures.items():
                 self.closed[side] = open_at[side] + tau * (goal - open_at[side])
@@ -106,9 +100,9 @@ class Script:
             if until is not None and until():
                 return
 
-    def grip(self, seconds: float, *, left: float | None = None, right: float | None = None) -> Iterator[None]:
-        """Hands go to their closures while the palms stay."""
-        yield from self.move(seconds, close_left=left, close_right=right)
+    def grip(self, seconds: float, **close: float) -> Iterator[None]:
+        """Hands (`left`, `right`) go to their closures while the palms stay."""
+        yield from self.move(seconds, close=close)
 
     def release(self, side: str) -> Iterator[None]:
         """The hand opens, then lays its thumb aside, so that it can leave in any direction."""
@@ -134,13 +128,13 @@ class Script:
             return geometry.pose(q, where() - geometry.rotate(q, centre))
 
         behind = geometry.compose(grasp(), geometry.pose(np.array([1.0, 0, 0, 0]), np.array([-0.10, 0.0, 0.03])))
-        yield from self.move(1.6, **{side: behind, f"close_{side}": 0.0}, rise_m=0.03)
-        yield from self.move(0.8, **{side: grasp})
+        yield from self.move(1.6, {side: behind}, close={side: 0.0}, rise_m=0.03)
+        yield from self.move(0.8, {side: grasp})
         yield from self.grip(0.7, **{side: 1.0})
 
     def shifted(self, side: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
         """The palm's target, moved along the table's axes, metres."""
-        return geometry.pose(self.palm[side][:4], self.palm[side][4:] + [x, y, z])
+        return geometry.pose(self.palm[side][:4], self.palm[side][4:] + np.array([x, y, z]))
 
     def _step(self) -> Iterator[None]:
         stage = self._stage

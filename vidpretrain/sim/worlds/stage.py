@@ -76,6 +76,9 @@ class Stage:
         limits = np.stack([lower[self._column], upper[self._column]]) * self._gain + self._offset
         self.action_low, self.action_high = limits.min(axis=0), limits.max(axis=0)
         self._owner = self._owners()
+        self._number = {name: k for k, name in enumerate(sorted({*self._owner, "left", "right", "table"} - {""}))}
+        self._owners_number = np.array([self._number.get(name, -1) for name in self._owner])
+        self._p_table = self.built.T_world_table[4:]  # the table's axes are the world's
 
     def _owners(self) -> list[str]:
         """For every geom the thing it belongs to, "left", "right" for the hands, "table", or ""."""
@@ -204,12 +207,12 @@ class Stage:
 
     def pose(self, name: str) -> Float64[np.ndarray, " 7"]:
         """T_table_body of a thing or any body."""
-        body = self.data.body(name)
-        return self._in_table(geometry.pose(np.array(body.xquat), np.array(body.xpos)))
+        body = self._body(name)
+        return np.concatenate([self.data.xquat[body], self.data.xpos[body] - self._p_table])
 
-    def at(self, name: str) -> Float64[np.ndarray, " 3"]:
-        """Where a thing's origin is."""
-        return self.pose(name)[4:]
+    def at(self, name: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Float64[np.ndarray, " 3"]:
+        """Where a thing's origin is, or a place that far from it along the table's axes."""
+        return self.data.xpos[self._body(name)] - self._p_table + np.array([x, y, z])
 
     def palm(self, side: str) -> Float64[np.ndarray, " 7"]:
         """T_table_palm."""
@@ -217,10 +220,22 @@ class Stage:
 
     def site(self, name: str) -> Float64[np.ndarray, " 7"]:
         """T_table_site of one of the robot's sites."""
-        site = self.data.site(name)
-        q = np.empty(4)
-        mujoco.mju_mat2Quat(q, site.xmat)
-        return self._in_table(geometry.pose(q, np.array(site.xpos)))
+        site = self._index(mujoco.mjtObj.mjOBJ_SITE, name)
+        out = np.empty(7)
+        mujoco.mju_mat2Quat(out[:4], self.data.site_xmat[site])
+        out[4:] = self.data.site_xpos[site] - self._p_table
+        return out
+
+    def _body(self, name: str) -> int:
+        return self._index(mujoco.mjtObj.mjOBJ_BODY, name)
+
+    def _index(self, kind: mujoco.mjtObj, name: str) -> int:
+        found = mujoco.mj_name2id(self.model, kind, name)
+        if found < 0:
+            raise ConfigError(
+                f"the scene has no {name!r}", asked=name, valid=", ".join(sorted(set(self._owner) - {""}))
+            )
+        return found
 
     def skin(self, side: str) -> float:
         """Metres from the palm's site to the skin of the palm, along the palm's inner normal."""
@@ -236,9 +251,6 @@ class Stage:
             out = max(out, float(normal @ (self.data.geom_xpos[g] - site.xpos) + half))
         return out
 
-    def _in_table(self, T_world: np.ndarray) -> np.ndarray:
-        return geometry.compose(geometry.inverse(self.built.T_world_table), T_world)
-
     def speed(self, name: str) -> float:
         """m/s of a free thing."""
         return float(np.linalg.norm(self.data.joint(name).qvel[:3]))
@@ -249,11 +261,12 @@ class Stage:
 
     def touching(self, one: str, other: str) -> bool:
         """Whether two of things, "left", "right" (hands) and "table" are in contact."""
-        for k in range(self.data.ncon):
-            pair = {self._owner[int(g)] for g in self.data.contact[k].geom}
-            if pair == {one, other}:
-                return True
-        return False
+        if one not in self._number or other not in self._number:
+            asked = one if one not in self._number else other
+            raise ConfigError(f"the scene has no {asked!r}", asked=asked, valid=", ".join(sorted(self._number)))
+        first, second = self._number[one], self._number[other]
+        pairs = self._owners_number[self.data.contact.geom[: self.data.ncon]]
+        return bool(((pairs == (first, second)).all(axis=1) | (pairs == (second, first)).all(axis=1)).any())
 
     # ---- the vector ----
 

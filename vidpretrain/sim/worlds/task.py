@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -46,7 +46,7 @@ class Task:
         raise NotImplementedError
 
 
-def turn(pointing: tuple[float, float, float], back: tuple[float, float, float]) -> np.ndarray:
+def turn(pointing: Sequence[float] | np.ndarray, back: Sequence[float] | np.ndarray) -> np.ndarray:
     """Orientation (wxyz) of a palm whose fingers point along `pointing` and whose back looks towards `back`."""
     from vidpretrain import geometry
 

@@ -74,8 +74,8 @@ class Varier:
             x, y = (0.24, (-0.3, -0.1, 0.1, 0.3)[places[k]])
             shift = rng.uniform(-0.03, 0.03, 2)
             up = 0.04 if k < count else -3.0
-            p = built.T_world_table[4:] + [(x + shift[0]) * built.scale, (y + shift[1]) * built.scale, up]
-            data.mocap_pos[mocap], data.mocap_quat[mocap] = p, [1, 0, 0, 0]
+            p = np.array([(x + shift[0]) * built.scale, (y + shift[1]) * built.scale, up])
+            data.mocap_pos[mocap], data.mocap_quat[mocap] = built.T_world_table[4:] + p, [1, 0, 0, 0]
             geom = int(model.body(f"distractor{k}").geomadr[0])
             model.geom_rgba[geom, :3] = rng.uniform(0.1, 0.9, 3)
 

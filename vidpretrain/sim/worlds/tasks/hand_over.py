@@ -38,9 +38,9 @@ class HandOver(Task):
     def expert(self, stage, do):
         yield from do.take("right", lambda: self.along(stage, -0.06), HALF_SIDE_M)
         step = np.array([0.0, -0.02, HALF_M + 0.11]) - stage.at("stick")
-        yield from do.move(1.6, right=do.shifted("right", *step))
+        yield from do.move(1.6, {"right": do.shifted("right", *step)})
         yield from do.take("left", lambda: self.along(stage, 0.06), HALF_SIDE_M)
         yield from do.wait(0.2)
         yield from do.release("right")
-        yield from do.move(1.0, right=do.shifted("right", x=-0.12, y=-0.08))
+        yield from do.move(1.0, {"right": do.shifted("right", x=-0.12, y=-0.08)})
         yield from do.wait(1.0)

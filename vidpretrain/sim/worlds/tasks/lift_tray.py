@@ -42,7 +42,7 @@ class LiftTray(Task):
 
     def expert(self, stage, do):
         for seconds, apart in ((1.8, 0.06), (0.8, 0.0), (0.6, -0.03)):
-            yield from do.move(seconds, **{s: self.goal(stage, s, apart, 0.055) for s in ("left", "right")})
+            yield from do.move(seconds, {s: self.goal(stage, s, apart, 0.055) for s in ("left", "right")})
         up = {side: do.shifted(side, z=0.14) for side in ("left", "right")}
-        yield from do.move(1.6, **up)
+        yield from do.move(1.6, up)
         yield from do.wait(1.0)

@@ -39,9 +39,9 @@ class OpenDrawer(Task):
         return float(np.clip(stage.joint("drawer") / OPEN_M, 0, 1))
 
     def handle(self, stage) -> np.ndarray:
-        return stage.at("drawer") + [-0.075, 0, HANDLE_Z_M]
+        return stage.at("drawer", x=-0.075, z=HANDLE_Z_M)
 
     def expert(self, stage, do):
         yield from do.take("right", lambda: self.handle(stage), RADIUS_M)
-        yield from do.move(1.8, right=do.shifted("right", x=-0.13))
+        yield from do.move(1.8, {"right": do.shifted("right", x=-0.13)})
         yield from do.wait(0.8)

@@ -32,5 +32,5 @@ class PickLift(Task):
 
     def expert(self, stage, do):
         yield from do.take("right", lambda: stage.at("can"), RADIUS_M)
-        yield from do.move(1.2, right=do.shifted("right", z=0.16))
+        yield from do.move(1.2, {"right": do.shifted("right", z=0.16)})
         yield from do.wait(1.0)

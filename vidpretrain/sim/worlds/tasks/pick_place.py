@@ -38,11 +38,11 @@ class PickPlace(Task):
         return 1.0 if self.success(stage) else float(0.3 * near + 0.6 * over)
 
     def expert(self, stage, do):
-        yield from do.take("right", lambda: stage.at("can") + [0, 0, 0.015], RADIUS_M)
-        yield from do.move(0.9, right=do.shifted("right", z=0.13))
+        yield from do.take("right", lambda: stage.at("can", z=0.015), RADIUS_M)
+        yield from do.move(0.9, {"right": do.shifted("right", z=0.13)})
         step = stage.at("bin") - stage.at("can")
-        yield from do.move(1.6, right=do.shifted("right", x=step[0], y=step[1], z=0.02))
-        yield from do.move(0.5, right=do.shifted("right", z=-0.05))
+        yield from do.move(1.6, {"right": do.shifted("right", x=step[0], y=step[1], z=0.02)})
+        yield from do.move(0.5, {"right": do.shifted("right", z=-0.05)})
         yield from do.release("right")
-        yield from do.move(1.0, right=do.shifted("right", x=-0.10, y=-0.06, z=0.04))
+        yield from do.move(1.0, {"right": do.shifted("right", x=-0.10, y=-0.06, z=0.04)})
         yield from do.wait(0.5)

@@ -7,7 +7,7 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.sim.worlds.task import Task
 
-RADIUS_M, HALF_M, BALLS, WANTED, BALL_M = 0.032, 0.055, 5, 4, 0.010
+RADIUS_M, HALF_M, BALLS, WANTED, BALL_M = 0.032, 0.055, 4, 3, 0.010
 BOWL_M, BOWL_HALF_M = 0.075, 0.025
 
 
@@ -44,13 +44,13 @@ class Pour(Task):
         return float(0.3 * near + 0.7 * self.poured(stage) / BALLS)
 
     def expert(self, stage, do):
-        yield from do.take("right", lambda: stage.at("cup") + [0, 0, 0.01], RADIUS_M)
-        yield from do.move(0.8, right=do.shifted("right", z=0.12))
-        step = stage.at("bowl") + [0, -0.075, 0.13] - stage.at("cup")
-        yield from do.move(1.4, right=do.shifted("right", *step))
+        yield from do.take("right", lambda: stage.at("cup", z=0.01), RADIUS_M)
+        yield from do.move(0.8, {"right": do.shifted("right", z=0.12)})
+        step = stage.at("bowl", y=-0.075, z=0.13) - stage.at("cup")
+        yield from do.move(1.4, {"right": do.shifted("right", *step)})
         up, down = geometry.rotate(stage.pose("cup")[:4], np.array([0.0, 0, 1])), np.array([0.0, 0.72, -0.69])
         axis = geometry.normalize(np.cross(up, down)) * np.arccos(up @ down)
         q, held, cup = geometry.quat_exp(axis), do.palm["right"], stage.at("cup")
         goal = geometry.pose(geometry.quat_mul(q, held[:4]), cup + geometry.rotate(q, held[4:] - cup))
-        yield from do.move(1.8, right=goal)
+        yield from do.move(1.8, {"right": goal})
         yield from do.wait(1.5)

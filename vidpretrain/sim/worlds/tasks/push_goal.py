@@ -43,9 +43,9 @@ class PushGoal(Task):
         def behind(p, metres):
             return geometry.pose(q, np.array([p[0] - metres * x - 0.03 * y, p[1] - metres * y + 0.03 * x, HAND_Z_M]))
 
-        yield from do.move(1.6, right=behind(stage.at("block"), away + 0.07), close_right=-1.0, rise_m=0.04)
-        yield from do.move(2.6, right=behind(stage.at("disc"), away), until=lambda: self.past(stage, x, y))
-        yield from do.move(1.0, right=do.shifted("right", x=-0.05 * x, y=-0.05 * y))
+        yield from do.move(1.6, {"right": behind(stage.at("block"), away + 0.07)}, rise_m=0.04)
+        yield from do.move(2.6, {"right": behind(stage.at("disc"), away)}, until=lambda: self.past(stage, x, y))
+        yield from do.move(1.0, {"right": do.shifted("right", x=-0.05 * x, y=-0.05 * y)})
         yield from do.wait(0.6)
 
     def past(self, stage, x: float, y: float) -> bool:
