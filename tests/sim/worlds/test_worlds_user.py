@@ -162,3 +162,20 @@ def test_verb_lists_and_refuses():
         tasks(inputs=("judge", "pour"))
     with pytest.raises(UsageError, match="what to do"):
         tasks(inputs=("record", "pour"))
+
+
+def test_the_documents_own_task_works(tmp_path):
+    """The task that docs/tasks.md shows, with its YAML, as it stands there."""
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text()
+    code, yaml = (re.search(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("python", "yaml"))
+    assert code is not None
+    assert yaml is not None
+    assert len(code[1].splitlines()) < 60
+    (tmp_path / "my_task.py").write_text(code[1])
+    (tmp_path / "my_task.yaml").write_text(yaml[1])
+    found = check_task(str(tmp_path / "my_task.py"), episodes=8, workers=1)
+    assert found["ok"], found["message"]
+    assert found["rates"][0]["success"] == 1.0

@@ -23,7 +23,7 @@ TASKS: dict[str, str] = {
     "open_drawer": "OpenDrawer",
     "pour": "Pour",
 }
-WITHOUT_HANDS = ("reach_touch", "push_goal")
+WITHOUT_HANDS = ("reach_touch",)
 ROBOTS = ("g1_inspire", "gr1", "h1")
 _NAMESPACE, _VERSION = "vidpretrain", 1
 

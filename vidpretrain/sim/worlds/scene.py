@@ -28,6 +28,7 @@ LOOKS = (
 )  # table, its other colour, wall; the first four are the usual ones
 DISTRACTORS = 4
 _REACH_M, _TABLE_AHEAD_M, _TABLE_BELOW_SHOULDER_M = 0.526, 0.38, 0.41  # of the G1; other robots in proportion
+_FINGERS_M = 0.09  # what fingers add to the reach of the others
 _TABLE_HALF_M = (0.27, 0.55, 0.015)
 _SHAPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
@@ -71,7 +72,8 @@ class Scene:
         q = robot.home[None]
         sites = dict(zip(robot.tree.site_names, site_poses(robot.tree, q)[0], strict=True))
         chain = [sites[f"right_{part}"][4:] for part in ("shoulder", "elbow", "wrist", "palm")]
-        self.scale = float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum() / _REACH_M)
+        reach_m = float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
+        self.scale = (reach_m if robot.joints("right_hand") else reach_m - _FINGERS_M) / _REACH_M
         p = np.array(
             [
                 chain[0][0] + _TABLE_AHEAD_M * self.scale,

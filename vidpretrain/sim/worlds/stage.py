@@ -116,6 +116,7 @@ class Stage:
         self.data.ctrl[self._motor] = q[self._driven]
         self._command = self.columns_of(q)
         self._knots = [q[self._driven]] * 3
+        self._drawn = False
         self.task.reset(self)
         mujoco.mj_step(self.model, self.data, nstep=round(_SETTLE_S / self.model.opt.timestep))
         self._watch()
@@ -174,14 +175,16 @@ class Stage:
     # ---- placing, for `Task.reset` ----
 
     def draw(self, low: float, high: float) -> float:
-        """A number of a range, whose spread follows the axis `placement`."""
+        """A number of a range; with the axis `placement` shifted, one that is beyond the range by what was drawn."""
         middle, half = 0.5 * (low + high), 0.5 * (high - low)
         assert self.variation is not None
-        reach = self.variation["placement"]
-        sign = self.rng.uniform(-1, 1)
-        if reach > self.config.placement.inside[1]:  # beyond the range: at its edge or outside
-            return float(middle + half * reach * np.sign(sign))
-        return float(middle + half * sign)
+        reach, most = self.variation["placement"], self.config.placement.inside[1]
+        at = self.rng.uniform(-1, 1)
+        beyond = self.rng.uniform() < 0.5 or not self._drawn
+        self._drawn = True
+        if reach > most and beyond:  # the first number of an episode, and half of the others
+            return float(middle + half * reach * np.sign(at))
+        return float(middle + half * most * at)
 
     def put(self, name: str, x: float, y: float, z: float, yaw_rad: float = 0.0) -> None:
         """Put a thing's origin at (x, y, z) on the table; x and y stretch with the robot's reach."""

@@ -16,7 +16,6 @@ class LiftTray(Task):
     name = "lift_tray"
     instruction = "lift the tray with both hands"
     duration_s = 8.0
-    needs_hands = False
 
     def scene(self, scene) -> None:
         scene.open_box(scene.thing("tray"), (HALF_X_M, HALF_Y_M, WALL_M), (0.70, 0.60, 0.25), mass=0.5)

@@ -16,7 +16,6 @@ class PushGoal(Task):
     name = "push_goal"
     instruction = "push the block onto the disc"
     duration_s = 8.0
-    needs_hands = False
 
     def scene(self, scene) -> None:
         scene.add(scene.fixed("disc"), "cylinder", (0.055, 0.001), (0.15, 0.55, 0.25), solid=False)

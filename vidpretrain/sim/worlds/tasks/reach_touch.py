@@ -38,7 +38,7 @@ class ReachTouch(Task):
         side, sign = ("left", 1.0) if ball[1] > 0 else ("right", -1.0)
         pointing = geometry.normalize(stage.at("ball", x=0.10) - stage.palm(side)[4:])
         q = turn(pointing, (0, sign, 0))
-        reach = 0.10 if stage.has_fingers else 0.04
+        reach = 0.10 if stage.has_fingers else 0.0
         yield from do.move(1.8, {side: geometry.pose(q, ball - (reach + 0.05) * pointing)})
         yield from do.move(1.0, {side: geometry.pose(q, ball - (reach - 0.02) * pointing)})
         yield from do.wait(1.0)
