@@ -61,6 +61,8 @@ class Reason(enum.StrEnum):
     SEVERAL_PEOPLE = "several_people"
     TELEPORTING = "teleporting"
     UPSIDE_DOWN = "upside_down"
+    SIDEWAYS = "sideways"
+    MOTIONLESS = "motionless"
     NO_USABLE_SEGMENT = "no_usable_segment"
     NOT_CONVERGED = "not_converged"
     POOR_TRACKING = "poor_tracking"
@@ -214,6 +216,44 @@ class HumanMotion(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A piece of a motion, [start_ns, exclusive_end_ns): what is done in it ("" when not told) and who says so."""
+
+    start_ns: int
+    exclusive_end_ns: int
+    idle: bool = False
+    instruction: str = ""
+    told_by: Literal["", "narration", "captioner"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity(Frozen):
+    """What both hands (columns left, right) do over the frames of a motion, and its stretches, which cover all of it.
+
+    `grasp` is a hand that is closed; `contact` the probability that it touches something, guessed from the hand alone
+    (no object is looked for); `known` where the hand may be used: elsewhere `grasp` is false, the rest NaN.
+    """
+
+    clip_id: str
+    time_ns: Int64[np.ndarray, " t"]
+    wrist_speed_m_s: Float64[np.ndarray, "t 2"]
+    grasp: Bool[np.ndarray, "t 2"]
+    contact: Float64[np.ndarray, "t 2"]
+    known: Bool[np.ndarray, "t 2"]
+    stretches: tuple[Stretch, ...]
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            time_ns=self.time_ns,
+            wrist_speed_m_s=self.wrist_speed_m_s,
+            grasp=self.grasp,
+            contact=self.contact,
+            known=self.known,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RobotMotion(Frozen):
     """Joint motion of one robot on a uniform time grid. Solver status travels beside the solution.
 
@@ -273,7 +313,7 @@ class Group:
 
     name: str
     names: tuple[str, ...]
-    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base"]
+    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base", "grasp"]
     representation: Literal["absolute", "relative"]
     unit: Literal["rad", "m", "fraction", "pose9"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidpretrain import geometry, skeletons, timebase
-from vidpretrain.motion import bones, clean
+from vidpretrain.motion import bones, clean, gaps
 from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
@@ -46,7 +46,7 @@ def build_motion(
     elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
         body, hands = stand_on_floor(body, hands, world_for(body, view, hands, config), time_ns, config)
-    whole = _assemble(clip, time_ns, body, hands, camera, view, config)
+    whole = gaps.impute(_assemble(clip, time_ns, body, hands, camera, view, config), config.gaps)
     return _segments(whole, config)
 
 
@@ -139,7 +139,7 @@ def _segments(whole: HumanMotion, config: MotionConfig) -> tuple[HumanMotion, ..
         detail = f"a hand or an arm in {share:.1%} of {len(usable)} frames; at least {config.min_usable_share:.0%}"
         return Reject(reason=Reason.HANDS_TOO_RARE, detail=detail)
     # what is too short to fill was filled by now; bridge the same gaps where both sides come and go in turn
-    usable |= clean.fillable(usable, clean.gap_limits(whole.time_ns, config).longest)
+    usable |= clean.fillable(usable, clean.longest_gap(whole.time_ns, config))
     step_ns = timebase.ns(clean.frame_step_s(whole.time_ns))
     stretches = timebase.runs(usable)
     lengths = [
