@@ -79,18 +79,21 @@ def run_jobs(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int) -> I
     rest = deque(jobs)
     try:
         while rest or waiting:
-            while rest and len(waiting) < workers + 2:
-                job = rest.popleft()
-                waiting.append((job, pool.submit(work, job)))
-            job, future = waiting.popleft()
             try:
-                yield future.result()
-            except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
-                yield _alone(work, job)
-                rest.extendleft(other for other, _ in reversed(waiting))
+                while rest and len(waiting) < workers + 2:
+                    waiting.append((rest[0], pool.submit(work, rest[0])))
+                    rest.popleft()
+                result = waiting[0][1].result()
+            except BrokenProcessPool:  # one of those that wait has ended its worker: nobody knows which
+                pool.shutdown(wait=True, cancel_futures=True)
+                for job, future in waiting:
+                    whole = future.done() and not future.cancelled() and future.exception() is None
+                    yield future.result() if whole else _alone(work, job)
                 waiting.clear()
                 pool = ProcessPoolExecutor(max_workers=workers, mp_context=spawn)
+            else:
+                waiting.popleft()
+                yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
