@@ -50,6 +50,7 @@ HEAVY = {
     "decord",
     "cv2",
     "rerun",
+    "gymnasium",
 }
 # Anny's body is a torch module; it is made once, inside a function, in a worker process, and kept as arrays.
 TORCH_INSIDE_FUNCTIONS = {"vidpretrain.sim.body"}
