@@ -145,7 +145,7 @@ class Camera(Frozen):
     width_px: int
     height_px: int
     T_world_camera: Float64[np.ndarray, "t 7"] | None = None
-    intrinsics_from: Literal["given", "metadata", "assumed"] = "assumed"
+    intrinsics_from: Literal["given", "metadata", "assumed", "fitted"] = "assumed"
     gravity_from: Literal["given", "metadata", "body", "assumed"] = "assumed"
     lens: Literal["radial", "fisheye"] = "radial"
     focal_sigma: float = 0.0
@@ -195,7 +195,8 @@ class HumanMotion(Frozen):
     `T_world_root` is the pelvis (x forward, y left, z up), NaN where it was never seen. `valid` is false where
     nothing may be used; `imputed` marks points that were filled in. `contact` columns are left foot, right foot.
     `T_world_head` is the head of the wearer of an egocentric camera (between the eyes; x forward, y left, z up), None
-    where the view is another or the camera was not solved.
+    where the view is another or the camera was not solved. `figures` is what was assumed or found for the whole clip
+    (height, lens, factors on bone lengths), each with its `_sigma`.
     """
 
     clip_id: str
@@ -213,6 +214,7 @@ class HumanMotion(Frozen):
     body_seen: bool
     camera: Camera
     T_world_head: Float64[np.ndarray, "t 7"] | None = None
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
         _same_length(

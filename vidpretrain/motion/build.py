@@ -14,7 +14,7 @@ from vidpretrain.motion import bones, clean, gaps
 from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
-from vidpretrain.motion.fit import fit_human
+from vidpretrain.motion.fit import assumptions, fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.moving import body_in_world, hand_in_world, head_pose, mean_pose, poses_of, widened, with_path
@@ -47,19 +47,22 @@ def build_motion(
     if len(time_ns) < 4 or length_s < config.min_segment_s:
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
-    view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
+    view, camera, body, hands = lift(named, clip, time_ns, config, metadata)
+    figures = assumptions(camera, config)
     path = solve_path(seen, camera, config.camera, view) if isinstance(seen, Background) else seen
     if isinstance(path, Reject):
         return path
     camera = with_path(camera, path)
     if config.method == "fit":
-        body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
+        fitted = fit_human(named, body, hands, camera, view, time_ns, config)
+        body, hands, camera, figures = fitted.body, fitted.hands, fitted.camera, fitted.figures
     elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
         world = _world(body, hands, camera, path, view, config)
         T_world_camera = geometry.compose(world.T_world_camera, poses_of(camera, len(time_ns)))
         body, hands = stand_on_floor(body, hands, T_world_camera, time_ns, config)
-    whole = gaps.impute(_assemble(clip, time_ns, body, hands, camera, path, view, config), config.gaps)
+    whole = _assemble(clip, time_ns, body, hands, camera, path, view, config)
+    whole = gaps.impute(dataclasses.replace(whole, figures=figures), config.gaps)
     return _segments(whole, config)
 
 
@@ -75,7 +78,7 @@ def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:
     return named
 
 
-def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: MotionConfig, metadata):
+def lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: MotionConfig, metadata):
     """View, camera, body (None in ego view, or where there is none) and hands, all in the camera frame."""
     camera = camera_for(clip, config, metadata, "third")
     lengths = bones.hand_lengths(config.person_height_m)
@@ -126,6 +129,7 @@ def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, 
         alone = np.hypot(hand.sigma_m, hand.sigma_depth_m / np.sqrt(3.0))
         on_body = hand.seen & (body.found if body is not None else False)
         own = np.repeat(np.where(on_body, hand.sigma_m, alone)[:, None], 21, axis=1)
+        own = own if hand.sigma_point_m is None else hand.sigma_point_m
         sigma[:, part] = widened(own, hand.p_camera, path)
         valid[:, part], imputed[:, part] = hand.seen[:, None], hand.imputed[:, None]
     valid &= np.isfinite(p).all(-1)

@@ -21,12 +21,15 @@ from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
-from vidpretrain.solve import Problem, Start, Term, solve_clip, with_parameters
+from vidpretrain.solve import Problem, Solution, Start, Term, point_covariance, solve_clip, with_parameters
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
 
 _ARMS = ("clavicle", "shoulder", "elbow", "forearm", "wrist")
 _LEGS = ("hip", "knee", "ankle", "toes")
+SPREAD_SITES = tuple(
+    f"{side}_{part}" for side in skeletons.SIDES for part in ("hand_wrist", "elbow", "shoulder", "hip")
+)
 _KNEES_DOWN = slice(25, 33)
 
 
@@ -34,7 +37,8 @@ _KNEES_DOWN = slice(25, 33)
 class FittedBody:
     """The human's tree, its posture (t j) and pelvis in the camera (t 7), NaN where nobody was seen.
 
-    `factors` are those on the tree's bone lengths.
+    `factors` are those on the tree's bone lengths, `spread_m` (t) the sigma of each axis of some sites by the normal
+    equations, with the bones' own in it, NaN where there is none.
     """
 
     tree: Tree
@@ -42,6 +46,7 @@ class FittedBody:
     T_camera_pelvis: np.ndarray
     iterations: int
     factors: dict[str, float]
+    spread_m: dict[str, np.ndarray]
 
 
 def fit_body(
@@ -64,7 +69,7 @@ def fit_body(
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
     base = to_world(camera, base)
-    factors, iterations = {}, 0
+    factors, spread, iterations = {}, {}, 0
     for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
         terms, unseen = _evidence(tree, tracks, body, hands, camera, part, legs, config)
         for side in skeletons.SIDES:
@@ -76,9 +81,20 @@ def fit_body(
         iterations += solution.iterations
         if bones:
             factors = {name: float(value) for name, value in solution.parameters.items()}
+            spread = _spread(tree, problem, solution, frame[part], frame)
             tree = with_parameters(tree, problem.parameters, solution.parameters)
     known, base = body.found[:, None], from_world(camera, base)
-    return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors)
+    return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors, spread)
+
+
+def _spread(tree: Tree, problem: Problem, solution: Solution, frames: np.ndarray, every: np.ndarray) -> dict:
+    """Sigma (t) of each axis of `SPREAD_SITES` by name, interpolated to every frame."""
+    try:
+        covariance = point_covariance(tree, problem, solution, SPREAD_SITES)
+        sigma = np.sqrt(np.maximum(np.trace(covariance, axis1=2, axis2=3) / 3.0, 1e-8))
+    except ValueError:  # nothing holds some unknown: no idea
+        sigma = np.full((len(frames), len(SPREAD_SITES)), np.nan)
+    return {site: timebase.interpolate(frames, sigma[:, k], every) for k, site in enumerate(SPREAD_SITES)}
 
 
 def _problem(tree, terms, frames, rate_hz, legs, unseen, bones: bool, config: MotionConfig) -> Problem:

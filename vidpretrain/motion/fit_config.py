@@ -41,12 +41,9 @@ class FitConfig:
     hand_size_sigma: float = 0.05
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
     bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
+    least_focal_sigma: float = 0.08  # relative, of a focal length found from the wearer's arms
     mount_m: float = 0.07  # of the head camera, around the eyes
     upright_deg: float = 15.0  # of the wearer's trunk, and of the camera's pitch
-    # of the answer: a wrist's sigma where its hand reprojects perfectly, and how it grows with the misfit
-    sigma_ego_m: float = 0.0173
-    sigma_third: float = 0.0162  # of the distance
-    sigma_misfit: float = 40.0  # times the misfit in hand lengths
     iterations: int = 10
     tolerance: float = 1e-3
 

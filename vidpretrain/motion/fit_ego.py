@@ -18,6 +18,7 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pinhole, seen
 from vidpretrain.motion.fit_body import is_arm, take_fingers
 from vidpretrain.motion.fit_hand import FittedHand
+from vidpretrain.motion.fit_lens import find_lens
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.moving import NOD_DEG, mean_pose, poses_of
 from vidpretrain.motion.priors import acceleration, posture
@@ -31,8 +32,11 @@ def fit_ego(
     fitted: dict[str, FittedHand],
     camera: Camera,
     config: MotionConfig,
-) -> dict[str, FittedHand]:
-    """The hands where the wearer's arms hold them; the head is where the camera is, the trunk keeps its direction."""
+) -> tuple[dict[str, FittedHand], Camera]:
+    """(hands, camera): the hands where the wearer's arms hold them, and the lens found where it was assumed.
+
+    The head is where the camera is, the trunk keeps its direction.
+    """
     fit, tree, lens = config.fit, human_tree(config.person_height_m), pinhole(camera)
     track = tracks["hand21_left"]
     frames = len(track.time_ns)
@@ -71,16 +75,20 @@ def fit_ego(
         max_iterations=fit.iterations,
         tolerance=fit.tolerance,
     )
-    solution = solve_clip(tree, problem, Start(joint_pos=q, T_world_base=base))
+    start = Start(joint_pos=q, T_world_base=base)
+    if camera.intrinsics_from == "assumed" and camera.focal_sigma > 0 and frames >= 2:
+        return fit_ego(tracks, hands, fitted, find_lens(tree, problem, start, camera, config), config)
+    solution = solve_clip(tree, problem, start)
     palms = site_poses(tree, solution.joint_pos, solution.T_world_base, [f"{side}_palm" for side in skeletons.SIDES])
     palms = geometry.compose(geometry.inverse(path)[:, None], palms)
-    return {
+    held = {
         side: dataclasses.replace(
             fitted[side],
             T_camera_palm=np.where(hands[side].seen[:, None], palms[:, k], np.nan),
         )
         for k, side in enumerate(skeletons.SIDES)
     }
+    return held, camera
 
 
 def _upright(pitch_deg: float) -> np.ndarray:

@@ -24,7 +24,8 @@ class Hand:
     """One hand over a clip in the camera frame; NaN where not `seen`.
 
     `p_wrist` (t 3) m; `p_point` (t 21 3) m relative to the wrist, camera axes; `sigma_m` (t) of the wrist across the
-    ray and `sigma_depth_m` (t) along it; `imputed` frames were bridged.
+    ray and `sigma_depth_m` (t) along it; `imputed` frames were bridged. `sigma_point_m` (t 21): of each axis of each
+    point, None where only the wrist's is known.
     """
 
     p_wrist: np.ndarray
@@ -33,6 +34,7 @@ class Hand:
     sigma_depth_m: np.ndarray
     seen: np.ndarray
     imputed: np.ndarray
+    sigma_point_m: np.ndarray | None = None
 
     @property
     def p_camera(self) -> np.ndarray:

@@ -25,6 +25,7 @@ WORLD = -1
 _TO, _FROM, _BETWEEN, _SLIDE = 0, 1, 2, 3
 _KEPT = 64
 _layouts: OrderedDict[tuple, Layout] = OrderedDict()
+_plans: OrderedDict[tuple, tuple[Layout, list[tuple[list[int], bool]]]] = OrderedDict()
 
 
 class Layout(NamedTuple):
@@ -99,11 +100,25 @@ def layout(tree: Tree, rows: Rows, active: np.ndarray, free_base: bool, Q: np.nd
     key = (tree.digest, rows, active.tobytes(), free_base, still.tobytes(), values.tobytes())
     if key not in _layouts:
         posture = Q[0] if len(Q) else np.zeros(len(active))
-        _layouts[key] = _Builder(tree, rows, active, free_base, still, posture).build()
-        while len(_layouts) > _KEPT:
-            _layouts.popitem(last=False)
+        builder, plan = _Builder(tree, rows, active, free_base, still, posture), (_structure(tree), *key[1:])
+        if plan in _plans:  # other bones, or another person
+            L, places = _plans[plan]
+            _layouts[key] = L._replace(**builder.geometry(places))
+        else:
+            _layouts[key] = builder.build()
+            _plans[plan] = _layouts[key], builder.places
+        for kept in (_layouts, _plans):
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
     _layouts.move_to_end(key)
     return _layouts[key]
+
+
+def _structure(tree: Tree) -> tuple:
+    """What a tree is but for the lengths of its bones and its names."""
+    turns = (tree.T_parent_zero[:, :4], tree.T_joint_site[:, :4], tree.axis, tree.mimic_ratio, tree.mimic_offset)
+    which = (tree.parent, tree.site_joint, tree.mimic_source)
+    return tree.kind, *(np.ascontiguousarray(array).tobytes() for array in (*turns, *which))
 
 
 _STARTS = {
@@ -153,6 +168,7 @@ class _Builder:
             [int(j) for j in a.path[a.path_start[j + 1] : a.path_start[j + 2]]] for j in range(-1, len(a.parent))
         ]
         self.out: dict[str, list] = {name: [] for name in Layout._fields}
+        self.places: list[tuple[list[int], bool]] = []  # of each component: its sites, and whether the base carries it
 
     def path(self, site: int) -> list[int]:
         return [] if site == WORLD else self.paths[self.site_joint[site] + 1]
@@ -212,15 +228,10 @@ class _Builder:
             {s[m] for m in vectors for s in (rows.to_site, rows.from_site, rows.axes_site) if s[m] != WORLD}
             | {rows.turn_site[k] for k in turns}
         )
-        slots, lever_slots, poses = self.frames(used, rooted)
+        self.places.append((used, rooted))
         first_site = len(o["site_slot"])
+        slots, lever_slots = self.place(used, rooted)
         local = {site: first_site + u for u, site in enumerate(used)} | {WORLD: WORLD}
-        for site in used:
-            joint = self.site_joint[site]
-            R, p = poses[joint]
-            o["site_slot"].append(slots[joint])
-            o["R_site"].append(R @ a.R_site[site])
-            o["p_site"].append(R @ a.p_site[site] + p)
         for m in vectors:
             levers = vector_levers[m]
             kind = 0 if not has_base or self.relative(m) else (1 if rows.from_site[m] == WORLD else 2)
@@ -264,6 +275,27 @@ class _Builder:
         for name, field in _STARTS.items():
             if name not in _ROW_STARTS:
                 o[name].append(len(o[field]))
+
+    def place(self, used: list[int], rooted: bool) -> tuple[dict[int, int], dict[int, int]]:
+        """Add a component's frames and sites; by joint the slot that carries it and that of its lever's axis."""
+        slots, lever_slots, poses = self.frames(used, rooted)
+        for site in used:
+            joint = self.site_joint[site]
+            R, p = poses[joint]
+            self.out["site_slot"].append(slots[joint])
+            self.out["R_site"].append(R @ self.arrays.R_site[site])
+            self.out["p_site"].append(R @ self.arrays.p_site[site] + p)
+        return slots, lever_slots
+
+    def geometry(self, places: list[tuple[list[int], bool]]) -> dict[str, np.ndarray]:
+        """What bones change of a layout of the same structure, whose components are at `places`."""
+        for name in _STARTS:
+            self.out[name].append(0)
+        for used, rooted in places:
+            self.place(used, rooted)
+            self.out["frame_at"].append(len(self.out["up"]))
+        L = self.arrays_out()
+        return {name: getattr(L, name) for name in ("R_up", "p_up", "R_site", "p_site")}
 
     def frames(self, used: list[int], rooted: bool) -> tuple[dict[int, int], dict[int, int], dict[int, tuple]]:
         """Add a component's frames. By joint on the way: slot that carries it, slot of its lever's axis, pose of the

@@ -22,12 +22,15 @@ _HALF_NS = timebase.ns(0.5)
 class Labels:
     """Hand points (t 21 3) by side in the camera's frame on the tracks' times, NaN where there is no label.
 
-    `sigma_m` (t) of the wrist, `filled` (t) where it was imputed; None where the method has none.
+    `sigma_m` (t) of the wrist, `filled` (t) where it was imputed; None where the method has none. `every` (t 75 3) are all
+    points of the body and both hands and `every_sigma_m` (t 75) their sigma.
     """
 
     points: dict[str, np.ndarray]
     sigma_m: dict[str, np.ndarray] | None = None
     filled: dict[str, np.ndarray] | None = None
+    every: np.ndarray | None = None
+    every_sigma_m: np.ndarray | None = None
 
 
 @dataclass
@@ -46,17 +49,19 @@ def of_motions(motions: tuple[HumanMotion, ...], time_ns: np.ndarray) -> Labels:
     points = {side: np.full((t, 21, 3), np.nan) for side in skeletons.SIDES}
     sigma = {side: np.full(t, np.nan) for side in skeletons.SIDES}
     filled = {side: np.zeros(t, dtype=bool) for side in skeletons.SIDES}
+    every, every_sigma = np.full((t, 75, 3), np.nan), np.full((t, 75), np.nan)
     for motion in motions:
         rows = np.searchsorted(time_ns, motion.time_ns)
         pose = motion.camera.T_world_camera
         p = np.where(motion.valid[..., None], motion.p_world_keypoint, np.nan)
         if pose is not None:
             p = geometry.transform(geometry.inverse(pose)[:, None], p)
+        every[rows], every_sigma[rows] = p, motion.sigma_m
         for side, part in skeletons.HAND_SLICES.items():
             points[side][rows] = p[:, part]
             sigma[side][rows] = motion.sigma_m[:, part.start]
             filled[side][rows] = motion.imputed[:, part.start]
-    return Labels(points, sigma, filled)
+    return Labels(points, sigma, filled, every, every_sigma)
 
 
 def true_points(truth, time_ns: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from labelling.baselines import hand_pnp, wrist_and_depth
 from labelling.clips import Sample
 from labelling.detection_rows import detection_rows
 from labelling.errors import NAMES, Errors, Labels, compare, of_motions
+from labelling.interval_rows import interval_rows
 from vidpretrain.motion import MotionConfig, build_motion
 from vidpretrain.types import Reject
 
@@ -40,6 +41,7 @@ BARS = {
     ("front", "acceleration"): 0.6,
     ("head", "acceleration"): 0.6,
 }
+UNKNOWN = ("fit, height and lens assumed",)
 UNKNOWN_BARS = {("front", "wrist"): 14.0, ("head", "wrist"): 4.0}
 
 
@@ -68,6 +70,7 @@ def bench(samples: list[Sample]) -> list[dict[str, Any]]:
             continue
         for method, run in methods.items():
             rows += _method_rows(chosen, view, word, method, run)
+        rows += _assumption_rows(rows, word)
     return rows + detection_rows(samples, row)
 
 
@@ -82,13 +85,14 @@ def ours(sample: Sample, method: str, known: bool = True) -> Labels:
 
 
 def _method_rows(samples, view: str, word: str, method: str, run) -> list[dict[str, Any]]:
-    rows, results, seconds, frames = [], [], 0.0, 0
+    rows, results, every, seconds, frames = [], [], [], 0.0, 0
     for sample in samples:
         time_ns = np.asarray(sample.tracks[0].time_ns)
         start = time.process_time()
         labels = run(sample)
         seconds += time.process_time() - start
         frames += len(time_ns)
+        every.append(labels)
         results.append(compare(labels, sample.truth, time_ns))
     bars = {"fit": BARS, "fit, height and lens assumed": UNKNOWN_BARS}.get(method, {})
     for name in NAMES:
@@ -103,7 +107,21 @@ def _method_rows(samples, view: str, word: str, method: str, run) -> list[dict[s
         rows += _interval_rows(results, word, method)
         rate = frames / 30.0 / max(seconds, 1e-9)
         rows.append(row(f"{word}: speed after the networks, {method}", rate, "x real time", 10.0, at_least=True))
+    if method == "fit":
+        rows += interval_rows(list(zip(samples, every, strict=True)), word, row)
+    elif method in UNKNOWN:
+        rows += _interval_rows(results, word, method)
     return rows
+
+
+def _assumption_rows(rows: list[dict[str, Any]], word: str) -> list[dict[str, Any]]:
+    """How much farther off displacements are where height and lens are assumed."""
+    value = {r["name"]: r["value"] for r in rows}
+    names = [f"{word}: {WORDS['displacement'][0]}, {method}" for method in ("fit", *UNKNOWN)]
+    if any(name not in value for name in names):
+        return []
+    ratio = value[names[1]] / max(value[names[0]], 1e-9)
+    return [row(f"{word}: displacement, height and lens assumed over known", ratio, "", 1.1)]
 
 
 def pooled(results: list[Clip], name: str) -> np.ndarray:
