@@ -145,7 +145,7 @@ class Camera(Frozen):
     width_px: int
     height_px: int
     T_world_camera: Float64[np.ndarray, "t 7"] | None = None
-    intrinsics_from: Literal["given", "metadata", "assumed", "fitted"] = "assumed"
+    intrinsics_from: Literal["given", "metadata", "assumed"] = "assumed"
     gravity_from: Literal["given", "metadata", "body", "assumed"] = "assumed"
     lens: Literal["radial", "fisheye"] = "radial"
     focal_sigma: float = 0.0

@@ -32,8 +32,11 @@ def fit_ego(
     fitted: dict[str, FittedHand],
     camera: Camera,
     config: MotionConfig,
+    lens_known: bool = False,
 ) -> tuple[dict[str, FittedHand], Camera]:
     """(hands, camera): the hands where the wearer's arms hold them, and the lens found where it was assumed.
+
+    `lens_known`: take an assumed lens as it is.
 
     The head is where the camera is, the trunk keeps its direction.
     """
@@ -76,8 +79,8 @@ def fit_ego(
         tolerance=fit.tolerance,
     )
     start = Start(joint_pos=q, T_world_base=base)
-    if camera.intrinsics_from == "assumed" and camera.focal_sigma > 0 and frames >= 2:
-        return fit_ego(tracks, hands, fitted, find_lens(tree, problem, start, camera, config), config)
+    if not lens_known and camera.intrinsics_from == "assumed" and camera.focal_sigma > 0:
+        return fit_ego(tracks, hands, fitted, find_lens(tree, problem, start, camera, config), config, lens_known=True)
     solution = solve_clip(tree, problem, start)
     palms = site_poses(tree, solution.joint_pos, solution.T_world_base, [f"{side}_palm" for side in skeletons.SIDES])
     palms = geometry.compose(geometry.inverse(path)[:, None], palms)

@@ -19,7 +19,7 @@ _NAME = "focal"
 
 
 def find_lens(tree: Tree, problem: Problem, start: Start, camera: Camera, config: MotionConfig) -> Camera:
-    """The camera with the focal length found and `intrinsics_from` fitted; `focal_sigma` is never below the config's.
+    """The camera with the focal length found; `focal_sigma` is never below the config's, and it still counts as assumed.
 
     `problem` is that of all frames with the camera as it was assumed; its prior is the camera's own `focal_sigma`.
     """
@@ -40,7 +40,7 @@ def find_lens(tree: Tree, problem: Problem, start: Start, camera: Camera, config
     K[[0, 1], [0, 1]] *= ratio
     own = float(parameter_sigma(tree, sparse, found)[_NAME]) / float(found.parameters[_NAME])
     sigma = max(own, min(config.fit.least_focal_sigma, camera.focal_sigma))
-    return dataclasses.replace(camera, K=K, intrinsics_from="fitted", focal_sigma=sigma)
+    return dataclasses.replace(camera, K=K, focal_sigma=sigma)
 
 
 def _thinned(term: Term, frames: int, every: slice) -> Term:

@@ -144,7 +144,7 @@ def doubt(depth_m: np.ndarray, camera: Camera, config: MotionConfig, alone: bool
 
 def lens_sigma(camera: Camera) -> float:
     """Relative sigma of the focal length; 0 where it was told."""
-    return camera.focal_sigma if camera.intrinsics_from in ("assumed", "fitted") else 0.0
+    return camera.focal_sigma if camera.intrinsics_from == "assumed" else 0.0
 
 
 def _away(real: Bool[np.ndarray, " t"]) -> Float64[np.ndarray, " t"]:

@@ -22,8 +22,8 @@ _HALF_NS = timebase.ns(0.5)
 class Labels:
     """Hand points (t 21 3) by side in the camera's frame on the tracks' times, NaN where there is no label.
 
-    `sigma_m` (t) of the wrist, `filled` (t) where it was imputed; None where the method has none. `every` (t 75 3) are all
-    points of the body and both hands and `every_sigma_m` (t 75) their sigma.
+    `sigma_m` (t) of the wrist, `filled` (t) where it was imputed; None where the method has none. `every` (t 75 3) are
+    all points of the body and both hands and `every_sigma_m` (t 75) their sigma.
     """
 
     points: dict[str, np.ndarray]
