@@ -106,8 +106,8 @@ def account(
     Args:
         sources, clips: what the stages returned.
         lost: sources or clips (by id) whose worker failed altogether.
-        episodes: segment id to episode id of what was packed; None: nothing was packed yet, and every robot motion
-            counts as an episode to be.
+        episodes: segment id (with "/" and a number where it became several) to episode id of what was packed; None:
+            nothing was packed yet, and every robot motion counts as an episode to be.
         packing_rejects: segments (by id) that packing refused.
     """
     entries = []
@@ -116,7 +116,7 @@ def account(
         segments = [segment for clip in own for segment in clip.segments]
         made = [s.segment_id for s in segments if s.robot_path is not None]
         if episodes is not None:
-            made = [episodes[s] for s in made if s in episodes]
+            made = [number for key, number in episodes.items() if key.partition("/")[0] in made]
         rejects = [(clip.clip.clip_id, clip.reject) for clip in own if clip.reject is not None]
         rejects += [(s.segment_id, s.reject) for s in segments if s.reject is not None]
         rejects += [(c.clip_id, lost[c.clip_id]) for c in outcome.clips if c.clip_id in lost]
