@@ -61,6 +61,8 @@ class Reason(enum.StrEnum):
     SEVERAL_PEOPLE = "several_people"
     TELEPORTING = "teleporting"
     UPSIDE_DOWN = "upside_down"
+    SCALE_UNKNOWN = "scale_unknown"
+    NETWORKS_DISAGREE = "networks_disagree"
     NO_USABLE_SEGMENT = "no_usable_segment"
     NOT_CONVERGED = "not_converged"
     POOR_TRACKING = "poor_tracking"

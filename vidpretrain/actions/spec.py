@@ -18,9 +18,9 @@ def spec_for(robot: Robot, config: ActionConfig, embodiment: str | None = None, 
 
     Arms are relative joints in rad; hands absolute, in the unit of the robot's columns; wrists relative `pose9`
     (translation, then the first two columns of R) of the wrist in the base frame; grasp bits absolute, for sides with a
-    hand. `embodiment` defaults to the robot's name; people who move through it get another one. `whole_body` adds waist,
-    head and legs (relative, rad) and the base's pose in the world (`pose9`, relative): what a motion that walks, or a
-    hand that flies, consists of.
+    hand. `embodiment` defaults to the robot's name; people who move through it get another one. `whole_body` adds
+    waist, head and legs (relative, rad) and the base's pose in the world (`pose9`, relative): what a motion that
+    walks, or a hand that flies, consists of.
     """
     groups = [_joints(robot, f"{side}_arm", "joint", "relative") for side in SIDES]
     groups += [_joints(robot, f"{side}_hand", "hand", "absolute") for side in SIDES]

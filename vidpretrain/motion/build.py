@@ -16,6 +16,7 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit import fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
+from vidpretrain.motion.rejects import refuse
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import foot_contact, root_pose, world_for
 from vidpretrain.types import Clip, HumanMotion, PoseTrack, Reason, Reject
@@ -29,7 +30,8 @@ def build_motion(
     """One `HumanMotion` (human75, world frame, metres) for each stretch with a hand or an arm, in order of time.
 
     `tracks` are hand21_left, hand21_right and body33 on one time grid, `metadata` what the file says of its lens
-    (see `camera_for`). A bad clip comes back as a Reject (TOO_SHORT, HANDS_TOO_RARE, NO_USABLE_SEGMENT).
+    (see `camera_for`). A bad clip comes back as a Reject (TOO_SHORT, TELEPORTING, SCALE_UNKNOWN,
+    NETWORKS_DISAGREE, HANDS_TOO_RARE, NO_USABLE_SEGMENT).
 
     Raises:
         ValueError: the tracks are not these three, or their times differ or do not increase.
@@ -41,6 +43,8 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
+    if (refused := refuse(named, camera, view, body is not None, config)) is not None:
+        return refused
     if config.method == "fit":
         body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
     elif body is not None:

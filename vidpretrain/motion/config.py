@@ -7,6 +7,7 @@ from typing import Literal
 
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.gap_config import GapConfig
+from vidpretrain.motion.reject_config import MotionRejectConfig
 
 DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes
 
@@ -24,6 +25,7 @@ class MotionConfig:
     method: Literal["fit", "parts"] = "fit"  # one articulated human for the clip, or hands and body apart
     fit: FitConfig = field(default_factory=FitConfig)
     gaps: GapConfig = field(default_factory=GapConfig)
+    rejects: MotionRejectConfig = field(default_factory=MotionRejectConfig)
     # camera
     K: tuple[float, ...] | None = None
     distortion: tuple[float, ...] = ()
