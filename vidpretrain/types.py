@@ -63,6 +63,8 @@ class Reason(enum.StrEnum):
     UPSIDE_DOWN = "upside_down"
     SCALE_UNKNOWN = "scale_unknown"
     NETWORKS_DISAGREE = "networks_disagree"
+    SIDEWAYS = "sideways"
+    MOTIONLESS = "motionless"
     NO_USABLE_SEGMENT = "no_usable_segment"
     NOT_CONVERGED = "not_converged"
     POOR_TRACKING = "poor_tracking"

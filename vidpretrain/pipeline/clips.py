@@ -101,7 +101,9 @@ class ClipOutcome:
 def probe_source(task: SourceTask) -> SourceOutcome:
     """What a file holds, and its clips; reads the file once more only if that is not known yet."""
     source, store = task.source, Store(task.store)
-    key = store.key("probe", source.sha256, source.source_id, task.config.video_key(), rooms=_VIDEO_ROOMS)
+    orientation = video.given_orientation(source.uri, task.config.video)
+    known = (source.sha256, source.source_id, task.config.video_key(), orientation)
+    key = store.key("probe", *known, rooms=_VIDEO_ROOMS)
     value = store.get("probe", key)
     if value is None:
         info = video.probe(source.uri, task.config.video)
@@ -140,7 +142,8 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     """Pose tracks, human motions and robot motions of a clip, each from the store where it is there already."""
     work = _Work(Store(task.store))
     clip, config = task.clip, task.config
-    window = (task.info.sha256, clip.start_ns, clip.exclusive_end_ns, clip.clip_id)
+    shown = (task.info.rotation_deg, task.info.mirrored)
+    window = (task.info.sha256, clip.start_ns, clip.exclusive_end_ns, clip.clip_id, shown)
     first, last = video.frame_range(task.info, clip)
     pose_key = work.store.key("pose", window, config.video_key(), config.pose, rooms=_POSE_ROOMS)
     tracks = work.stage("pose", pose_key, lambda: pose.extract(clip, task.info, config.pose))

@@ -2,8 +2,9 @@
 
 A `manifest.tsv` beside a video has a header line and one row per file (column `name`); a `NAME.json` beside it wins
 over the manifest. Both may hold license (or licence), attribution, consent, repo, commit, path and instruction (or
-what: what happens in the video); the JSON file also intrinsics: `K` (3 by 3, pixels of the upright picture) or fx, fy,
-cx, cy, and `distortion` (OpenCV order).
+what: what happens in the video), mirrored (true for a mirror image) and turn_deg (the counter-clockwise turn that makes
+the picture upright, where the container does not know it); the JSON file also intrinsics: `K` (3 by 3, pixels of the
+upright, unmirrored picture) or fx, fy, cx, cy, and `distortion` (OpenCV order).
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def _source(path: Path, license: str) -> Source:
         sha256 = file_sha256(path)
     except OSError:  # `probe` says why, as a Reject
         sha256 = ""
-    facts = {**_manifest_row(path), **_sidecar(path)}
+    facts = facts_of(path)
     origin = "/".join(str(facts[key]) for key in ("repo", "commit", "path") if facts.get(key))
     return Source(
         source_id=source_id(path, sha256),
@@ -133,6 +134,16 @@ def _source(path: Path, license: str) -> Source:
         consent=str(facts.get("consent") or "unknown"),
         instruction=str(facts.get("instruction") or facts.get("what") or ""),
     )
+
+
+def facts_of(path: Path | str) -> dict[str, Any]:
+    """What manifest and sidecar say of a file, the sidecar's word last.
+
+    Raises:
+        InputError: one of them is there and cannot be read.
+    """
+    path = Path(path)
+    return {**_manifest_row(path), **_sidecar(path)}
 
 
 def _manifest_row(path: Path) -> dict[str, Any]:
