@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SPEC, make_episode
 
 from vidpretrain.dataset import DatasetWriter, EpisodeHands, check_dataset, episode_hands, open_dataset
 from vidpretrain.dataset.hands import SUBTASKS
@@ -50,11 +49,11 @@ def test_rows_have_the_nearest_frames_hands_and_their_stretchs_words() -> None:
     assert bare.subtask == ("", "")
 
 
-def test_they_come_back_and_the_data_set_is_whole(tmp_path) -> None:
+def test_they_come_back_and_the_data_set_is_whole(tmp_path, spec, episode_maker) -> None:
     root = tmp_path / "set"
-    with DatasetWriter(root, SPEC, 30.0, (48, 64), hands=True) as writer:
+    with DatasetWriter(root, spec, 30.0, (48, 64), hands=True) as writer:
         for seed in range(2):
-            episode, frames = make_episode(12, seed)
+            episode, frames = episode_maker(12, seed)
             writer.add_episode(episode, frames, hands=hands())
     assert check_dataset(root)["problems"] == []
     dataset = open_dataset(root)
@@ -68,16 +67,16 @@ def test_they_come_back_and_the_data_set_is_whole(tmp_path) -> None:
     assert dataset.features["hands.grasp"]["names"] == ["left", "right"]
 
 
-def test_all_episodes_or_none(tmp_path) -> None:
-    with DatasetWriter(tmp_path / "without", SPEC, 30.0, (48, 64)) as writer:
-        episode, frames = make_episode(12, 0)
+def test_all_episodes_or_none(tmp_path, spec, episode_maker) -> None:
+    with DatasetWriter(tmp_path / "without", spec, 30.0, (48, 64)) as writer:
+        episode, frames = episode_maker(12, 0)
         with pytest.raises(DatasetError, match="what hands do"):
             writer.add_episode(episode, frames, hands=hands())
-        writer.add_episode(*make_episode(12, 0))
+        writer.add_episode(*episode_maker(12, 0))
     assert not (tmp_path / "without" / SUBTASKS).exists()
-    with DatasetWriter(tmp_path / "with", SPEC, 30.0, (48, 64), hands=True) as writer:
+    with DatasetWriter(tmp_path / "with", spec, 30.0, (48, 64), hands=True) as writer:
         with pytest.raises(DatasetError, match="what hands do"):
-            writer.add_episode(*make_episode(12, 0))
+            writer.add_episode(*episode_maker(12, 0))
         with pytest.raises(DatasetError, match="do not match"):
-            writer.add_episode(*make_episode(12, 0), hands=hands(11))
-        writer.add_episode(*make_episode(12, 0), hands=hands())
+            writer.add_episode(*episode_maker(12, 0), hands=hands(11))
+        writer.add_episode(*episode_maker(12, 0), hands=hands())
