@@ -54,7 +54,7 @@ def test_a_body_that_grows_and_shrinks_is_several() -> None:
     found = build_motion(with_track(filmed, BODY_TRACK, p_image_keypoint=image).tracks, filmed.clip, THIRD)
     assert isinstance(found, Reject)
     assert found.reason is Reason.TELEPORTING
-    assert "10% may be" in found.detail
+    assert "30% may be" in found.detail
 
 
 def test_a_scale_that_nobody_knows() -> None:

@@ -20,7 +20,7 @@ class MotionRejectConfig:
 
     max_body_speed_m_s: float = 12.0
     max_size_step: float = 1.6
-    max_teleport_share: float = 0.1
+    max_teleport_share: float = 0.3
     max_scale_sigma: float = 0.3
     max_wrist_apart: float = 0.6
     max_contradicting_share: float = 0.5
