@@ -70,7 +70,7 @@ def test_good_and_bad_files_are_all_accounted_for_and_nothing_is_done_twice(conf
     motions = data.extract(config, ())
     assert motions["ok"]
     assert (motions["in"], motions["accepted"], motions["rejected"]) == (6, 1, 5)
-    assert set(motions["stages"]) == {"probe", "pose", "motion"}
+    assert set(motions["stages"]) == {"probe", "pose", "camera", "motion", "segments"}
 
     first = data.pack(config, ())
     assert first["ok"]
@@ -167,7 +167,7 @@ def test_narration_divides_a_motion_into_episodes_with_words_and_grasps(config, 
         assert len(good["episodes"]) == done["episodes"]
         assert data.check(divided, ())["problems"] == []
 
-        still = dataclasses.replace(config.segments, idle_speed_m_s=100.0, grasp_min_s=60.0)
+        still = dataclasses.replace(config.segments, idle_speed_m_s=100.0, idle_min_s=0.1)
         nothing = data.pack(dataclasses.replace(config, segments=still), ())
         assert nothing["idle_rows"] > 0
         assert nothing["reasons"].get("too_short", 0) >= 2, "one frame, and a motion in which nothing is done"
