@@ -18,6 +18,7 @@ from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.sim.config import SimConfig
+from vidpretrain.synth.config import SynthConfig
 from vidpretrain.training.config import PredictConfig, TrainConfig
 from vidpretrain.video.config import VideoConfig
 
@@ -94,6 +95,7 @@ class RunConfig:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
     sim: SimConfig = field(default_factory=SimConfig)
+    synth: SynthConfig = field(default_factory=SynthConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
     def __post_init__(self) -> None:
