@@ -226,6 +226,8 @@ _SMPL = [
     "Chest",
     "L_Toe",
     "R_Toe",
+]
+_SMPL += [
     "Neck",
     "L_Thorax",
     "R_Thorax",
@@ -236,9 +238,8 @@ _SMPL = [
     "R_Elbow",
     "L_Wrist",
     "R_Wrist",
-    "L_Hand",
-    "R_Hand",
 ]
+_SMPL += ["L_Hand", "R_Hand"]
 
 
 def _smpl_pose() -> np.ndarray:

@@ -70,5 +70,5 @@ GROUPS: dict[GroupName, Recipe] = {
     "chest": Recipe(cameras=("chest",), fov_deg=(80.0, 110.0)),
     "two_people": Recipe(cameras=("third",), bodies=2, width_m=(2.3, 2.8)),
     "empty": Recipe(cameras=("third", "head"), bodies=0, shake=(0.3, 1.0)),
-    "no_hands": Recipe(cameras=("third", "head"), hide=True, width_m=(1.3, 2.0)),
+    "no_hands": Recipe(cameras=("third", "head"), hide=True, width_m=(1.3, 2.0), azimuth_deg=(-15.0, 15.0)),
 }

@@ -200,8 +200,8 @@ class Manipulator(Planner):
         for hand in skeletons.SIDES:
             sign = 1.0 if hand == "left" else -1.0
             if self.hide == "behind":
-                place = np.array([-0.19 * self.scale, sign * rng.uniform(0.01, 0.05), hip_m + rng.uniform(0.02, 0.08)])
-                palm = palm_rotation(hand, 1.2, 0.5, 2.6)
+                place = np.array([-0.19 * self.scale, sign * rng.uniform(0.03, 0.05), hip_m + rng.uniform(0.05, 0.1)])
+                palm = palm_rotation(hand, 0.25, 1.35, 0.0)
             else:
                 place = np.array([0.0, sign * 0.27 * self.scale, 0.46 * self.poser.body.height_m])
                 palm = palm_rotation(hand, 0.0, 1.35, np.pi / 2)
