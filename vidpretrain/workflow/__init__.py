@@ -11,6 +11,7 @@ _WHERE = {
     **dict.fromkeys(("pretrain", "finetune", "evaluate", "predict"), "learn"),
     **dict.fromkeys(("run", "demo", "report"), "whole"),
     "synth": "synthesis",
+    "gap": "comparing",
     "RunConfig": "config",
 }
 
