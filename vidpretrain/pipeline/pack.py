@@ -108,10 +108,12 @@ def pack(
         with writer:
             for done, item in enumerate(items):
                 name = item.segment.segment_id
-                made = _refused(item, config) or _divided(item, robot, spec, dividing, told)
-                if isinstance(made, Reject):
-                    rejects[name] = made
-                    writer.add_reject(name, made)
+                refused = _refused(item, config)
+                made = _divided(item, robot, spec, dividing, told) if refused is None else _Divided(refused)
+                idle_rows += made.idle_rows
+                if isinstance(made.episodes, Reject):
+                    rejects[name] = made.episodes
+                    writer.add_reject(name, made.episodes)
                 else:
                     for number, one in enumerate(made.episodes):
                         record = writer.add_episode(
@@ -120,7 +122,6 @@ def pack(
                         key_of = name if len(made.episodes) == 1 else f"{name}/{number}"
                         episodes[key_of] = record["episode_index"]
                         rows += record["length"]
-                    idle_rows += made.idle_rows
                 if progress:
                     progress(done + 1, len(items))
             if not episodes:
@@ -167,11 +168,11 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Divided:
-    episodes: tuple[_Made, ...]
-    idle_rows: int
+    episodes: tuple[_Made, ...] | Reject
+    idle_rows: int = 0
 
 
-def _divided(item: _Item, robot: Any, spec: Any, dividing: SegmentConfig, told: Telling) -> _Divided | Reject:
+def _divided(item: _Item, robot: Any, spec: Any, dividing: SegmentConfig, told: Telling) -> _Divided:
     """The episodes of a motion, each between its first and last usable row and longer than a chunk."""
     assert item.segment.robot_path is not None
     moved: RobotMotion = serialize.load(item.segment.robot_path)
@@ -192,7 +193,8 @@ def _divided(item: _Item, robot: Any, spec: Any, dividing: SegmentConfig, told: 
     if made:
         return _Divided(tuple(made), dropped)
     detail = f"{longest} rows with a usable column; an episode needs more than a chunk of {spec.horizon}"
-    return Reject(reason=Reason.TOO_SHORT, detail=detail + (f"; {dropped} idle rows left out" if dropped else ""))
+    detail += f"; {dropped} idle rows left out" if dropped else ""
+    return _Divided(Reject(reason=Reason.TOO_SHORT, detail=detail), dropped)
 
 
 def _within(time_ns: np.ndarray, stretch: Stretch) -> np.ndarray:
