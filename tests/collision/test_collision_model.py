@@ -60,6 +60,9 @@ def test_distances_equal_those_of_mujoco():
                 assert row[k] == pytest.approx(wanted, abs=2e-6)
 
 
+NOTHING = np.zeros(0, dtype=np.int64)
+
+
 def test_slopes_equal_finite_differences():
     _, model, tree = fingers()
     n, h = len(tree.joint_names), 1e-6
@@ -68,7 +71,7 @@ def test_slopes_equal_finite_differences():
     for q in postures(tree, 40):
         frame, pair, gap = np.zeros(64, dtype=np.int64), np.zeros(64, dtype=np.int64), np.zeros(64)
         at, var, slope = np.zeros(65, dtype=np.int64), np.zeros(640, dtype=np.int64), np.zeros(640)
-        args = (tree_arrays(tree), *capsule_arrays(model), column, q[None], np.ones(1, dtype=bool), 0.05, 64)
+        args = (tree_arrays(tree), *capsule_arrays(model), column, q[None], np.ones(1, dtype=bool), 0.05, NOTHING, 64)
         count = linearise(*args, frame, pair, gap, at, var, slope)
         for k in range(count):
             dense = np.zeros(n)
