@@ -84,6 +84,22 @@ def test_slopes_equal_finite_differences():
     assert checked > 20
 
 
+def test_pairs_asked_for_count_however_far_and_once():
+    _, model, tree = fingers()
+    q = np.zeros((1, len(tree.joint_names)))
+    gaps = distances(model, tree, q)[0]
+    near_m = float(np.sort(gaps)[:2].mean())  # the nearest pair alone
+    also = np.array([*np.argsort(gaps)[:2], -1, np.argsort(gaps)[-1]])
+    frame, pair, gap = np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64), np.zeros(8)
+    at, var, slope = np.zeros(9, dtype=np.int64), np.zeros(80, dtype=np.int64), np.zeros(80)
+    args = (tree_arrays(tree), *capsule_arrays(model), np.arange(q.shape[1]), q, np.ones(1, dtype=bool), near_m)
+    assert linearise(*args, NOTHING, 8, frame, pair, gap, at, var, slope) == 1
+    assert linearise(*args, also, 8, frame, pair, gap, at, var, slope) == 2
+    np.testing.assert_array_equal(pair[:2], also[:2])
+    np.testing.assert_allclose(gap[:2], gaps[also[:2]], atol=1e-12)
+    assert (np.diff(at[:3]) > 0).all()
+
+
 def test_neighbours_and_far_links_are_no_pairs():
     _, model, _ = fingers()
     pairs = {frozenset((model.names[a], model.names[b])) for a, b in model.pairs}
