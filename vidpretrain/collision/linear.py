@@ -27,8 +27,8 @@ def gap_slopes(tree, column, a, p, one, other, x, y, away, end, var, slope, sums
     """Write from var[end], slope[end] on which unknowns move a gap and d gap / dq; where they end.
 
     The gap is from y (3) on joint `other` to x (3) on joint `one`, along the unit vector `away`; a (j 3) and
-    p (j + 1 3) are axes and origins of the joints, `sums` scratch of all unknowns. What carries both links does not move them
-    apart, so their paths count from where they part. Allocates nothing, for kernels that cannot.
+    p (j + 1 3) are axes and origins of the joints, `sums` scratch of all unknowns. What carries both links does not
+    move them apart, so their paths count from where they part. Allocates nothing, for kernels that cannot.
     """
     first, shared = end, 0
     one_at, other_at = tree.path_start[one + 1], tree.path_start[other + 1]
