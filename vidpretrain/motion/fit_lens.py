@@ -19,7 +19,7 @@ _NAME = "focal"
 
 
 def find_lens(tree: Tree, problem: Problem, start: Start, camera: Camera, config: MotionConfig) -> Camera:
-    """The camera with the focal length found; `focal_sigma` is never below the config's, and it still counts as assumed.
+    """The camera with the focal length found, which still counts as assumed; `focal_sigma` is not below the config's.
 
     `problem` is that of all frames with the camera as it was assumed; its prior is the camera's own `focal_sigma`.
     """
