@@ -62,10 +62,11 @@ def collect(every: list) -> dict[str, tuple[dict[str, np.ndarray], np.ndarray, n
         for name, cues in fitted.cues.items():
             side, kind = name.split(" ")
             k = skeletons.SIDES.index(side)
+            parts = {}
             if kind == "wrist":
                 off = np.linalg.norm(fitted.hands[side].p_camera - truth[:, skeletons.HAND_SLICES[side]], axis=-1)
                 parts = {f"{view} wrist": off[:, 0], f"{view} fingertips": off[:, _TIPS].mean(axis=1)}
-            else:
+            elif fitted.body is not None:
                 at = {"elbow": ARM[side][1], "shoulder": SHOULDERS[k], "hip": HIPS[k]}[kind]
                 parts = {kind: np.linalg.norm(fitted.body.p_camera[:, at] - truth[:, at], axis=-1)}
             for part, error in parts.items():
@@ -94,7 +95,8 @@ def fit(cues: dict[str, np.ndarray], error: np.ndarray, clip: np.ndarray, group:
     table["bias"] = round(table["bias"] + float(np.log(factor)), 4)
     inside = error <= _IN_SIGMA * factor * left_out
     worst = min(float(inside[clip == c].mean()) for c in np.unique(clip))
-    rank = np.corrcoef(*(np.argsort(np.argsort(x)) for x in (error, left_out)))[0, 1]
+    ranks = np.stack([np.argsort(np.argsort(x)) for x in (error, left_out)])
+    rank = float(np.corrcoef(ranks)[0, 1])
     return table, {"inside": round(float(inside.mean()), 3), "worst clip": round(worst, 3), "rank": round(rank, 3)}
 
 

@@ -7,6 +7,7 @@ camera says how far it is. The motion and the focal length are solved together, 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,9 @@ def find_lens(tree: Tree, problem: Problem, start: Start, camera: Camera, config
 def _thinned(term: Term, frames: int, every: slice) -> Term:
     """The term in some of the frames; what a camera sees by a focal length that is unknown."""
     values = {field.name: getattr(term, field.name) for field in dataclasses.fields(term)}
-    part = {n: v[every] for n, v in values.items() if isinstance(v, np.ndarray) and v.shape[:1] == (frames,)}
+    part: dict[str, Any] = {
+        n: v[every] for n, v in values.items() if isinstance(v, np.ndarray) and v.shape[:1] == (frames,)
+    }
     if isinstance(term, PixelTerm):
         part["focal"] = _NAME
         if np.ndim(term.camera.T_world_camera) == 2:
