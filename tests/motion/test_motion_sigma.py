@@ -44,7 +44,8 @@ def test_the_wearers_arms_tell_the_lens() -> None:
     config = MotionConfig(height_m=1.75, view="ego", ego_pitch_deg=50.0, assumed_fov_diagonal_ego_deg=85.0)
     motions = build_motion(filmed.tracks, filmed.clip, config)
     told = build_motion(filmed.tracks, filmed.clip, dataclasses.replace(config, fov_x_deg=90.0))
-    assert isinstance(motions, tuple) and isinstance(told, tuple)
+    assert isinstance(motions, tuple)
+    assert isinstance(told, tuple)
     true_px, found_px = told[0].figures["focal_px"], motions[0].figures["focal_px"]
     diagonal = np.hypot(filmed.clip.width_px, filmed.clip.height_px)
     assumed_px = 0.5 * diagonal / np.tan(np.radians(85.0) / 2)
