@@ -96,7 +96,7 @@ def fit(cues: dict[str, np.ndarray], error: np.ndarray, clip: np.ndarray, group:
     inside = error <= _IN_SIGMA * factor * left_out
     worst = min(float(inside[clip == c].mean()) for c in np.unique(clip))
     ranks = np.stack([np.argsort(np.argsort(x)) for x in (error, left_out)])
-    rank = float(np.corrcoef(ranks)[0, 1])
+    rank = float(np.asarray(np.corrcoef(ranks))[0, 1])
     return table, {"inside": round(float(inside.mean()), 3), "worst clip": round(worst, 3), "rank": round(rank, 3)}
 
 
