@@ -46,6 +46,8 @@ def hard_rows(samples: list[Sample]) -> list[dict[str, Any]]:
         for method in methods:
             value = _median([_displacement(s, labels[s.name][method]) for s in chosen])
             own = bar if method == "fit" else None
+            if not np.isfinite(value):
+                continue
             rows.append(row(f"hard, {word}: wrist, displacement over .5 s, {method}", value, "cm", own))
     for group in HARD:
         chosen = [s for s in samples if s.group == group]
@@ -86,6 +88,8 @@ def _moving_rows(samples: list[Sample], motions, labels, row) -> list[dict[str, 
     ours = _median([_apart(_in_first(motions[moving.name]["fit"], moving), truth, moving)])
     nothing = _median([_apart(labels[moving.name]["hand PnP"].points, truth, moving)])
     base = _median([_displacement(still, labels[still.name]["fit"])])
+    if not np.isfinite([ours, nothing, base]).all():
+        return []
     word = "head moving: displacement in the first frame's camera"
     return [
         row(f"{word}, fit", ours, "cm"),
