@@ -19,7 +19,7 @@ from vidpretrain.synth.dress import base_sleeves
 from vidpretrain.synth.groups import GROUPS, Recipe
 from vidpretrain.synth.specs import ClipSpec, MotionSpec, PersonSpec
 
-_VERSION = 2  # of what is drawn; a new number renders everything anew
+_VERSION = 3  # of what is drawn; a new number renders everything anew
 _SHARES: tuple[tuple[Split, int], ...] = (("train", 80), ("dev", 90), ("held", 100))  # of motion files, by their names
 
 

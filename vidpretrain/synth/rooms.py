@@ -32,7 +32,7 @@ def room(split: Split, seed: int, k: int) -> RoomSpec:
         half_m=half,
         colours={"wall": wall, "floor": floor, "table": wood if rng.random() < 0.6 else other, "wood": wood},
         surfaces=surfaces,
-        light=(float(rng.uniform(0.44, 0.6)), float(rng.uniform(0.5, 0.75)), float(rng.uniform(0.12, 0.3))),
+        light=(float(rng.uniform(0.38, 0.5)), float(rng.uniform(0.45, 0.62)), float(rng.uniform(0.1, 0.2))),
         sun=(float(-np.cos(azimuth)), float(-np.sin(azimuth)), float(-height)),
         warmth=(float(1 + warm), 1.0, float(1 - warm)),
         table_half_m=table_half,
@@ -48,7 +48,7 @@ def _furniture(rng: np.random.Generator, half: tuple[float, float, float], wood:
         inward = (np.array([1.0, 0.0]), np.array([-1.0, 0.0]), np.array([0.0, 1.0]), np.array([0.0, -1.0]))[wall]
         reach, along = (half[0], half[1]) if wall < 2 else (half[1], half[0])
         side = np.array([-inward[1], inward[0]])
-        for at in np.arange(-along + 0.9, along - 0.8, rng.uniform(1.3, 1.9)):
+        for at in np.arange(-along + 0.9, along - 0.8, rng.uniform(1.5, 2.0)):
             kind = rng.choice(["cupboard", "shelf", "picture", "window", "sofa", "plant", "nothing"])
             place = -inward * reach + side * (at + rng.uniform(-0.2, 0.2))
             out += _piece(rng, str(kind), place, inward, half[2], wood)
@@ -98,8 +98,8 @@ def _piece(rng, kind: str, place: np.ndarray, inward: np.ndarray, half_z: float,
         return [panes, thing(1.5, 0.55, (0.85, 0.85, 0.83), depth=0.02, half_width=0.025)]
     if kind == "sofa":
         return [
-            thing(0.22, 0.22, bright, depth=0.4, half_width=0.75),
-            thing(0.55, 0.3, bright, depth=0.1, half_width=0.75),
+            thing(0.22, 0.22, bright, depth=0.4, half_width=0.62),
+            thing(0.55, 0.3, bright, depth=0.1, half_width=0.62),
         ]
     if kind == "plant":
         green = (0.12, float(rng.uniform(0.3, 0.45)), 0.12)
