@@ -19,12 +19,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-_WORDS = (
-    "Reprojections are medians in hand or torso lengths; bones are the standard deviation of their lengths over time, as a",
-    "share; the hand's distance from the body's wrist is in torso lengths. Of the hands found in a clip or in its mirrored",
-    "or reversed film, `found alike` is the share at the same place on the same side in both, `sides exchanged` at the same",
-    "place on the other side.",
-)
+_WORDS = """A page with the worst frames is made with it, `runs/bench/consistency.html`. No truth exists; height and lens are
+assumed. Reprojections are medians in hand or torso lengths; bones are the standard deviation of their lengths over time,
+as a share; the hand's distance from the body's wrist is in torso lengths. Of the hands found in a clip or in its mirrored
+or reversed film, `found alike` is the share at the same place on the same side in both, `sides exchanged` at the same
+place on the other side."""
 REFERENCE = ("dexretarget_hand", "dexretarget_hand_joints.pkl")
 
 
@@ -91,9 +90,8 @@ def _document(rows: list[dict[str, Any]], frames: int) -> str:
         [
             "# Real clips, held against themselves",
             "",
-            f"`scripts/bench/consistency.py --frames {frames} --docs docs/results/consistency.md` makes this table again",
-            "and a page with the worst frames, `runs/bench/consistency.html`. No truth exists; height and lens are assumed.",
-            *_WORDS,
+            f"Made by `python scripts/bench/consistency.py --frames {frames} --docs docs/results/consistency.md`.",
+            _WORDS,
             "",
             _table(rows),
             "",
