@@ -19,11 +19,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-_WORDS = """A page with the worst frames is made with it, `runs/bench/consistency.html`. No truth exists; height and lens are
-assumed. Reprojections are medians in hand or torso lengths; bones are the standard deviation of their lengths over time,
-as a share; the hand's distance from the body's wrist is in torso lengths. Of the hands found in a clip or in its mirrored
-or reversed film, `found alike` is the share at the same place on the same side in both, `sides exchanged` at the same
-place on the other side."""
+_WORDS = """A page with the worst frames is made with it, `runs/bench/consistency.html`. No truth exists; height and
+lens are assumed. Reprojections are medians in hand or torso lengths; bones are the standard deviation of
+their lengths over time, as a share; the hand's distance from the body's wrist is in torso lengths. Of the
+hands found in a clip or in its mirrored or reversed film, `found alike` is the share at the same place on
+the same side in both, `sides exchanged` at the same place on the other side."""
 REFERENCE = ("dexretarget_hand", "dexretarget_hand_joints.pkl")
 
 
