@@ -117,8 +117,8 @@ def document(rows: list[Row], bars: list[Row], frames: int) -> str:
     lines = [
         "# Detection",
         "",
-        f"Made by `python scripts/bench/detection.py --real VIDEOS --rendered CLIPS --frames {frames} --docs PAGE`, Python",
-        f"{platform.python_version()}.",
+        f"Made by `scripts/bench/detection.py --real VIDEOS --rendered CLIPS --frames {frames} --docs PAGE`,",
+        f"Python {platform.python_version()}.",
         "",
         "| what | value | of | bar | met |",
         "|---|---|---|---|---|",
