@@ -84,6 +84,11 @@ VERBS: dict[str, Verb] = {
         help="Compare a policy with baselines on held-out episodes.",
         inputs="a checkpoint",
     ),
+    "gap": Verb(
+        function="vidpretrain.workflow:gap",
+        help="Measure how far human data are from a robot's, before and after each bridge.",
+        inputs="two data sets: HUMAN ROBOT",
+    ),
     "report": Verb(
         function="vidpretrain.workflow:report",
         help="Write the HTML report of a run.",

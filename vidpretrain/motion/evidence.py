@@ -117,16 +117,21 @@ def hand_terms(
     camera: PinholeCamera,
     config: FitConfig,
     share: float | None = None,
+    on_body: bool = False,
 ) -> list[Term]:
     """Terms of a hand's 21 points; `weight` (t) is 0 where it was not seen and 1 where it is trusted.
 
-    `share` (None: the config's `hand_share`) is the part of the points that counts.
+    `share` (None: the config's `hand_share`) is the part of the points that counts. `on_body`: the hand hangs on an arm
+    that is seen, so that its wrist and its palm's direction are believed more.
     """
     share = config.hand_share if share is None else share
+    wrist_factor = config.body_wrist_factor if on_body else config.wrist_factor
+    turn = np.radians(config.hand_turn_deg)
+    palm = np.radians(config.body_palm_turn_deg) if on_body else turn
     names = [f"{side}_hand_{name}" for name in skeletons.HAND_NAMES]
     sigma = np.hypot(config.hand_px * look.size_px, config.least_px)
     factor = np.ones(21)
-    factor[0], factor[1] = config.wrist_factor, config.thumb_base_factor
+    factor[0], factor[1] = wrist_factor, config.thumb_base_factor
     terms: list[Term] = [
         PixelTerm(
             site=name,
@@ -139,9 +144,8 @@ def hand_terms(
         for k, name in enumerate(names)
     ]
     pairs = [(names[a], names[b]) for a, b in (*_HAND_BONES, *_PALM_BONES)]
-    turn = np.radians(config.hand_turn_deg)
     for (a, b), length, pair in zip((*_HAND_BONES, *_PALM_BONES), bone_lengths(tree, pairs), pairs, strict=True):
-        wide = turn * length
+        wide = (palm if (a, b) in _PALM_BONES else turn) * length
         terms.append(
             VectorTerm(
                 from_site=pair[0],

@@ -86,7 +86,7 @@ def _problem(tree, terms, frames, rate_hz, legs, unseen, bones: bool, config: Mo
         rate_hz=rate_hz,
         frames=frames,
         terms=tuple(terms),
-        posture=posture(tree, fit, tuple(unseen)),
+        posture=posture(tree, fit, tuple(unseen), fit.body_wrist_posture),
         acceleration_weight=acceleration(tree, fit),
         active_joints=~still,
         free_base=True,
@@ -115,7 +115,7 @@ def _evidence(
     for side, weight in of_hand.items():
         if weight[part].any():
             look = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE).cut(part)
-            terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share)
+            terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share, on_body=True)
     unseen = [side for side, weight in of_hand.items() if not weight.any()]
     return terms, unseen
 

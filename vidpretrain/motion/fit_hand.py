@@ -30,14 +30,19 @@ class FittedHand:
     iterations: int
 
 
-def fit_hand_alone(track: PoseTrack, hand: Hand, camera: Camera, side: str, config: MotionConfig) -> FittedHand:
-    """The hand of every frame in which `hand`, its first guess, is `seen`; each stretch is one solve."""
+def fit_hand_alone(
+    track: PoseTrack, hand: Hand, camera: Camera, side: str, config: MotionConfig, on_body: bool = False
+) -> FittedHand:
+    """The hand of every frame in which `hand`, its first guess, is `seen`; each stretch is one solve.
+
+    `on_body`: a body is seen whose arm will hold it.
+    """
     tree = hand_tree(side, config.person_height_m)
     t = len(hand.seen)
     joints, pose, iterations = np.full((t, len(tree.joint_names)), np.nan), np.full((t, 7), np.nan), 0
     for start, end in timebase.runs(hand.seen):
         part = slice(start, end)
-        solution = _solve(tree, track, hand, camera, side, part, config)
+        solution = _solve(tree, track, hand, camera, side, part, config, on_body)
         joints[part], pose[part] = solution.joint_pos, solution.T_world_base
         iterations += solution.iterations
     return FittedHand(tree, joints, pose, iterations)
@@ -52,14 +57,14 @@ def hand_points(fitted: FittedHand, side: str) -> np.ndarray:
     return out
 
 
-def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: MotionConfig) -> Solution:
+def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: MotionConfig, on_body: bool) -> Solution:
     fit = config.fit
     weight = hand_weight(hand, track, config)
     look = seen(track, weight == 1.0, camera, HAND_CENTRE)
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
         frames=part.stop - part.start,
-        terms=tuple(hand_terms(tree, side, look.cut(part), weight[part], pinhole(camera), fit)),
+        terms=tuple(hand_terms(tree, side, look.cut(part), weight[part], pinhole(camera), fit, on_body=on_body)),
         posture=posture(tree, fit),
         acceleration_weight=acceleration(tree, fit),
         free_base=True,
