@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    options: Literal["", "robots", "retarget"] = ""
+    options: Literal["", "robots", "retarget", "tasks", "out"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -104,6 +104,12 @@ VERBS: dict[str, Verb] = {
         help="The whole path on video rendered on the spot.",
         inputs="nothing",
     ),
+    "synth": Verb(
+        function="vidpretrain.workflow:synth",
+        help="Render people at work, easy and hard to see, with exact truth: --out FOLDER synth.clips=N.",
+        inputs="nothing",
+        options="out",
+    ),
     "robots": Verb(
         function="vidpretrain.doctor:robots",
         help="List the robots, show one, or add your own: robots add MODEL.xml --out MY_ROBOT.yaml.",
@@ -111,6 +117,13 @@ VERBS: dict[str, Verb] = {
         yaml_is_input=True,
         needs_config=False,
         options="robots",
+    ),
+    "tasks": Verb(
+        function="vidpretrain.sim.worlds.check:tasks",
+        help="List the simulated tasks, check one (tasks check NAME), or record its expert (tasks record NAME).",
+        inputs="check or record, and a task's name or Python file",
+        needs_config=False,
+        options="tasks",
     ),
 }
 
