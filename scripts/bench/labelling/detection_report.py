@@ -46,7 +46,13 @@ def bar_rows(rows: list[Row]) -> list[Row]:
         "bodies without visible hands: frames with a hand", [r for r in rows if r.get("group") == "no_hands"], ("hand",)
     )
     ego = [r for r in rows if r["kind"] == "rendered" and r["view"] == "ego"]
-    return out + _share("egocentric: frames with a body", ego, ("body",))
+    out += _share("egocentric: frames with a body", ego, ("body",))
+    for kind in ("real", "rendered"):
+        speeds = [r["frames_per_cpu_s"] for r in rows if r["kind"] == kind]
+        if speeds:
+            name = f"networks on {kind} clips: frames per second of processor, median clip"
+            out.append(_row(name, float(np.median(speeds)), None, len(speeds)))
+    return out
 
 
 def _found(name: str, rows: list[Row], bar: float | None) -> list[Row]:
