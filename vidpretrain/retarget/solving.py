@@ -10,6 +10,7 @@ import numpy as np
 from vidpretrain.collision import Shapes
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.tree import Tree
 
@@ -53,7 +54,11 @@ def solve(
     before = after = _colliding(shapes, free)
     if before:
         asked = dataclasses.replace(
-            problem, self_collision=model, shapes=shapes, collision_margin_m=config.collision_margin_m
+            problem,
+            self_collision=model,
+            shapes=shapes,
+            collision_margin_m=config.collision_margin_m,
+            firm_joints=_firm(robot) if problem.free_base else None,
         )
         begin = Start(joint_pos=free.joint_pos, T_world_base=free.T_world_base if problem.free_base else None)
         kept_apart = solve_clip(tree, asked, begin)
@@ -63,6 +68,13 @@ def solve(
             after = _colliding(shapes, solution)
     figures = {"colliding_frames_free": float(before), "colliding_frames": float(after)}
     return Solved(free=free, solution=solution, figures=figures)
+
+
+def _firm(robot: Robot) -> np.ndarray:
+    """True (j) for legs and waist: an arm gets out of a leg's way, so that feet that stand stay where they are."""
+    out = np.ones(len(robot.tree.joint_names), dtype=bool)
+    out[[j for side in SIDES for group in ("arm", "hand") for j in robot.joints(f"{side}_{group}")]] = False
+    return out
 
 
 def _colliding(shapes: Shapes, solution: Solution) -> int:

@@ -58,8 +58,9 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
 
 def _collisions(problem: Problem, tree: Tree, work: Work, stiffness: float) -> Collisions:
     assert problem.self_collision is not None
-    args = (problem.self_collision, tree, work.L, problem.collision_margin_m, stiffness, problem.frames)
-    return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, *args)
+    margin_m, firm = problem.collision_margin_m, problem.firm_joints
+    args = (problem.self_collision, tree, work.L, margin_m, stiffness, problem.frames, firm)
+    return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, problem.rate_hz, *args)
 
 
 def _around(run: Apart, lo: int, hi: int) -> None:

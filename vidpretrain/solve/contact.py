@@ -128,6 +128,7 @@ class Collisions:
     margin_m: float
     stiffness: float
     frames: int
+    firm_joints: np.ndarray | None = None  # (j), that give way only where nothing else does
     worst: np.ndarray = field(init=False)  # (t), the least gap of every frame that was looked at, inf: nothing near
 
     def __post_init__(self) -> None:
@@ -138,6 +139,9 @@ class Collisions:
         self.column[self.L.var_column[joints]] = joints
         followers = np.flatnonzero(self.tree.mimic_source >= 0)
         self.column[followers] = self.column[self.tree.mimic_source[followers]]
+        self.firm = np.zeros(len(self.L.var_column), dtype=bool)
+        if self.firm_joints is not None:
+            self.firm[joints] = self.firm_joints[self.L.var_column[joints]]
         self.forget()
 
     def forget(self) -> None:
@@ -166,8 +170,18 @@ class Collisions:
         self, frame: np.ndarray, at: np.ndarray, var: np.ndarray, slope: np.ndarray, where: np.ndarray
     ) -> Contacts:
         """The contacts just found, with the multipliers as they have become."""
+        if self.firm.any() and len(var):
+            kept = ~self._held(at, var)
+            at = np.insert(np.cumsum(kept), 0, 0)[at]
+            var, slope, where = var[kept], slope[kept], where[kept]
         at_frame = np.searchsorted(frame, np.arange(self.frames + 1)).astype(np.int64)
         return Contacts(at_frame, at, var, slope, where, self.short, self.push, self.stiff)
+
+    def _held(self, at: np.ndarray, var: np.ndarray) -> np.ndarray:
+        """True (e) for firm unknowns in contacts that another unknown moves as well."""
+        owner = np.repeat(np.arange(len(at) - 1), np.diff(at))
+        yields = np.bincount(owner, ~self.firm[var], minlength=len(at) - 1) > 0
+        return self.firm[var] & yields[owner]
 
     def update(self, key: np.ndarray, short: np.ndarray) -> None:
         """Grow the multipliers by how much too near the pairs are; stiffen those that hardly got better."""

@@ -161,7 +161,8 @@ class Problem(Frozen):
     `parameters` are unknown together with the motion; speed limits and self-collision come after them, with the
     parameters found. The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less,
     they give way. With `shapes` the links' own shapes are held apart, and capsules only tell where to look: then a
-    light touch, or a deep one that nothing but a far way out would end, may stay.
+    light touch, or a deep one that nothing but a far way out would end, may stay. `firm_joints` (None: no joint) give
+    way to a contact only where nothing else moves it.
     """
 
     rate_hz: float
@@ -182,6 +183,7 @@ class Problem(Frozen):
     self_collision: CollisionModel | None = None
     collision_margin_m: float = 0.001
     shapes: Shapes | None = None
+    firm_joints: Bool[np.ndarray, " j"] | None = None
     parameters: tuple[Parameter, ...] = ()
 
     def check(self) -> None:
