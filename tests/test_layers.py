@@ -30,7 +30,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("geometry", "timebase"),
     ("types", "timebase"),
     ("tree", "kinematics", "robot", "collision", "solve", "human"),
-    ("pose", "motion", "retarget", "feasibility", "motion_files", "actions"),
+    ("pose", "motion", "feasibility", "retarget", "motion_files", "actions"),
     ("transforms", "dataset", "sim", "robot_import", "pipeline"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )

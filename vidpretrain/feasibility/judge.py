@@ -15,8 +15,8 @@ from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.feasibility.dynamics import inverse_dynamics
 from vidpretrain.feasibility.types import HARD, Feasibility, Finding, Flaw, Verdict
 from vidpretrain.kinematics import site_poses
-from vidpretrain.retarget.sizes import measure
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import measure
 from vidpretrain.skeletons import SIDES
 from vidpretrain.types import RobotMotion
 

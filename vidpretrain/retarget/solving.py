@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpretrain.collision import Shapes
+from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.robot import Robot
 from vidpretrain.skeletons import SIDES
@@ -51,8 +52,9 @@ def solve(
     if not len(model.pairs):
         return Solved(free=free, solution=free, figures={})
     shapes, solution = hulls_of(robot), free
-    before = after = _colliding(shapes, free)
-    if before:
+    depth = _depths(shapes, free)
+    before = after = int((depth > 0.0).sum())
+    if (depth > _least_depth(config)).any():
         asked = dataclasses.replace(
             problem,
             self_collision=model,
@@ -65,7 +67,7 @@ def solve(
         if np.isfinite(kept_apart.joint_pos).all():
             iterations = free.iterations + kept_apart.iterations
             solution = dataclasses.replace(kept_apart, converged=free.converged, iterations=iterations)
-            after = _colliding(shapes, solution)
+            after = int((_depths(shapes, solution) > 0.0).sum())
     figures = {"colliding_frames_free": float(before), "colliding_frames": float(after)}
     return Solved(free=free, solution=solution, figures=figures)
 
@@ -77,11 +79,17 @@ def _firm(robot: Robot) -> np.ndarray:
     return out
 
 
-def _colliding(shapes: Shapes, solution: Solution) -> int:
-    """Frames with links in each other, by their shapes."""
+def _least_depth(config: RetargetConfig) -> float:
+    """What is within the error of shapes is not worth another solve, unless every touch has to end."""
+    return FeasibilityConfig().max_collision_m if config.self_collision == "auto" else 0.0
+
+
+def _depths(shapes: Shapes, solution: Solution) -> np.ndarray:
+    """(t) how deep links are in each other by their shapes, 0 where they are not."""
     q = np.asarray(solution.joint_pos)
-    found = shapes.touches(q, np.arange(len(q)), 0.0)
-    return len(np.unique(found.frame[found.gap_m < 0.0]))
+    found, out = shapes.touches(q, np.arange(len(q)), 0.0), np.zeros(len(q))
+    np.maximum.at(out, found.frame, -found.gap_m)
+    return out
 
 
 def errors_of(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from vidpretrain.collision.near import least_gaps
 from vidpretrain.solve.contact import NEAR_M, Collisions, Contacts
 
 _DEEP_M, _AGREE_S = 0.004, 0.2
-_MOST_STEP_M = 0.015  # farther off, another normal counts
+_MOST_STEP_M = 0.008  # farther off, another normal counts
 
 
 class ShapeCollisions(Collisions):
@@ -65,8 +65,8 @@ class ShapeCollisions(Collisions):
 
 
 def agreed(found: Touches, limb: np.ndarray, frames: int, sigma_frames: float) -> np.ndarray:
-    """The way (k 3) by which the second link of each touch leaves the first: the normal, and where two limbs are deep in
-    each other, the mean of their normals around that time, deep ones counting more.
+    """The way (k 3) by which the second link of each touch leaves the first: the normal, and where two limbs are deep
+    in each other, the mean of their normals around that time, deep ones counting more.
 
     `limb` (j + 1) is what belongs together, of the base first.
     """
