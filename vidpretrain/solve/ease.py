@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.solve.rounds import FIRST_DAMPING, Apart, mask, push
-from vidpretrain.solve.speed import slow
+from vidpretrain.solve.speed import slow, steps
 
 _DEEP_M, _DEEP_COST_M = 0.004, 0.01
 _AWAY_COST_M, _ROUGH_COST_M = 0.003, 0.1  # of a radian away from free, and of its change by one in a frame, squared
@@ -56,8 +56,7 @@ class _Seen:
 
     def __init__(self, run: Apart) -> None:
         self.run = run
-        joints = run.work.L.var_column >= 0
-        self.columns, self.step = run.work.L.var_column[joints], run.work.D.step[joints]
+        self.columns, self.step = steps(run.work)
         self.moves: list[np.ndarray] = []
         self.depth: list[np.ndarray] = []
 

@@ -156,8 +156,9 @@ class Problem(Frozen):
 
     Every per-joint array is (j) in the tree's columns; the entries of mimic joints are ignored except in
     `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
-    no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
-    pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
+    no limit; a ball's angular velocity keeps to the least of its three). Joints outside `active_joints` (None: all)
+    stay at the start's positions. With `free_base` the base's pose is solved too, with `base_velocity_weight` and
+    `base_acceleration_weight` as (rotation, translation).
     `parameters` are unknown together with the motion; speed limits and self-collision come after them, with the
     parameters found. The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less,
     they give way. With `shapes` the links' own shapes are held apart, and capsules only tell where to look: then a

@@ -43,8 +43,7 @@ class ShapeCollisions(Collisions):
         self.update(found.frame * self.shapes.pairs + found.pair, self.margin_m - found.gap_m)
         self.worst[use] = np.inf
         np.minimum.at(self.worst, found.frame, found.gap_m)
-        owner = np.repeat(found.frame, np.diff(at))
-        return self.contacts(found.frame, at, var, slope, np.ascontiguousarray(Q[owner, self.L.var_column[var]]))
+        return self.contacts(found.frame, at, var, slope, Q)
 
     def update(self, key: np.ndarray, short: np.ndarray) -> None:
         """Ask for a part of the way, and without multipliers: those of deep contacts outgrow every target, and the
