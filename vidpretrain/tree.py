@@ -195,7 +195,7 @@ class Tree(Frozen):
         return out
 
     def speed(self, joint_pos: Float64[np.ndarray, "t j"], rate_hz: float) -> Float64[np.ndarray, "t-1 j"]:
-        """How fast the joints are from row to row (rad/s, m/s); all three entries of a ball are its angular velocity."""
+        """How fast the joints are from row to row (rad/s, m/s); a ball is as fast as it turns, in all three entries."""
         out = np.abs(self.change(joint_pos[:-1], joint_pos[1:])) * rate_hz
         for j in self.balls:
             out[:, j : j + 3] = np.linalg.norm(out[:, j : j + 3], axis=1, keepdims=True)
