@@ -16,11 +16,12 @@ PACKAGE = "vidpretrain"
 LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
-    **dict.fromkeys(("pose", "motion", "retarget", "feasibility", "motion_files", "actions"), 2),
+    **dict.fromkeys(("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"), 2),
     **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
     "model": 4,
     "training": 5,
     "evaluate": 6,
+    "gap": 6,
     **dict.fromkeys(("report", "doctor", "workflow", "cli", "__main__"), 7),
 }
 ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
@@ -30,7 +31,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("geometry", "timebase"),
     ("types", "timebase"),
     ("tree", "kinematics", "robot", "collision", "solve", "human"),
-    ("pose", "motion", "feasibility", "retarget", "motion_files", "actions"),
+    ("pose", "camera", "motion", "segments", "feasibility", "retarget", "motion_files", "actions"),
     ("transforms", "dataset", "sim", "robot_import", "pipeline"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )
@@ -49,6 +50,7 @@ HEAVY = {
     "decord",
     "cv2",
     "rerun",
+    "gymnasium",
 }
 # Anny's body is a torch module; it is made once, inside a function, in a worker process, and kept as arrays.
 TORCH_INSIDE_FUNCTIONS = {"vidpretrain.sim.body"}

@@ -61,6 +61,9 @@ class Reason(enum.StrEnum):
     SEVERAL_PEOPLE = "several_people"
     TELEPORTING = "teleporting"
     UPSIDE_DOWN = "upside_down"
+    CAMERA_NOT_SOLVED = "camera_not_solved"
+    SIDEWAYS = "sideways"
+    MOTIONLESS = "motionless"
     NO_USABLE_SEGMENT = "no_usable_segment"
     NOT_CONVERGED = "not_converged"
     POOR_TRACKING = "poor_tracking"
@@ -130,7 +133,12 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Camera(Frozen):
-    """Pinhole intrinsics, where they come from, and the camera's pose if it is known."""
+    """Intrinsics, where they come from and how sure they are, and the camera's pose if it is known.
+
+    `distortion` is OpenCV's: radial and tangential (0, 4, 5, 8, 12 or 14 numbers), or of its fisheye model (4).
+    `focal_sigma` is one standard deviation of the focal length, as a part of it. `path` says how the camera moved:
+    static, turning (`rotation`), turning and moving (`full`), unsolved, or unknown where nobody looked.
+    """
 
     K: Float64[np.ndarray, "3 3"]
     distortion: Float64[np.ndarray, " n"]
@@ -139,6 +147,9 @@ class Camera(Frozen):
     T_world_camera: Float64[np.ndarray, "t 7"] | None = None
     intrinsics_from: Literal["given", "metadata", "assumed"] = "assumed"
     gravity_from: Literal["given", "metadata", "body", "assumed"] = "assumed"
+    lens: Literal["radial", "fisheye"] = "radial"
+    focal_sigma: float = 0.0
+    path: Literal["static", "rotation", "full", "unsolved", "unknown"] = "unknown"
 
     @property
     def fov_x_rad(self) -> float:
@@ -183,6 +194,8 @@ class HumanMotion(Frozen):
 
     `T_world_root` is the pelvis (x forward, y left, z up), NaN where it was never seen. `valid` is false where
     nothing may be used; `imputed` marks points that were filled in. `contact` columns are left foot, right foot.
+    `T_world_head` is the head of the wearer of an egocentric camera (between the eyes; x forward, y left, z up), None
+    where the view is another or the camera was not solved.
     """
 
     clip_id: str
@@ -199,17 +212,57 @@ class HumanMotion(Frozen):
     view: Literal["ego", "third"]
     body_seen: bool
     camera: Camera
+    T_world_head: Float64[np.ndarray, "t 7"] | None = None
 
     def check(self) -> None:
         _same_length(
             self,
             time_ns=self.time_ns,
             T_world_root=self.T_world_root,
+            T_world_head=self.T_world_head,
             p_world_keypoint=self.p_world_keypoint,
             sigma_m=self.sigma_m,
             valid=self.valid,
             imputed=self.imputed,
             contact=self.contact,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A piece of a motion, [start_ns, exclusive_end_ns): what is done in it ("" when not told) and who says so."""
+
+    start_ns: int
+    exclusive_end_ns: int
+    idle: bool = False
+    instruction: str = ""
+    told_by: Literal["", "narration", "captioner"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity(Frozen):
+    """What both hands (columns left, right) do over the frames of a motion, and its stretches, which cover all of it.
+
+    `grasp` is a hand that is closed; `contact` the probability that it touches something, guessed from the hand alone
+    (no object is looked for); `known` where the hand may be used: elsewhere `grasp` is false, the rest NaN.
+    """
+
+    clip_id: str
+    time_ns: Int64[np.ndarray, " t"]
+    wrist_speed_m_s: Float64[np.ndarray, "t 2"]
+    grasp: Bool[np.ndarray, "t 2"]
+    contact: Float64[np.ndarray, "t 2"]
+    known: Bool[np.ndarray, "t 2"]
+    stretches: tuple[Stretch, ...]
+
+    def check(self) -> None:
+        _same_length(
+            self,
+            time_ns=self.time_ns,
+            wrist_speed_m_s=self.wrist_speed_m_s,
+            grasp=self.grasp,
+            contact=self.contact,
+            known=self.known,
         )
 
 
@@ -273,7 +326,7 @@ class Group:
 
     name: str
     names: tuple[str, ...]
-    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base"]
+    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base", "grasp"]
     representation: Literal["absolute", "relative"]
     unit: Literal["rad", "m", "fraction", "pose9"]
 

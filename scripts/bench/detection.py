@@ -133,8 +133,8 @@ def against_truth(tracks, truth) -> dict[str, float]:
     """Counts against a rendered clip's truth.
 
     `wanted` hands are seen (half of their points), `hit` of them have a track at their place. `emitted` hands are
-    `wrong` where they lie half a hand off the true one of that side, `exchanged_true` where they lie on the other one,
-    `mirrored` where the place is right and the shape is the other hand's.
+    `wrong` where they lie half a hand off the true one of that side, `exchanged_true` where they lie on the other one.
+    Of the `hit` ones in sight the palm is `backwards` where the relative points, turned to the ray, face the other way.
     """
     from vidpretrain import geometry, skeletons, timebase
 
@@ -142,7 +142,7 @@ def against_truth(tracks, truth) -> dict[str, float]:
     at = timebase.nearest_index(truth.time_ns, time_ns)
     p = geometry.transform(geometry.inverse(truth.T_world_camera)[:, None], truth.p_world_keypoint)[at]
     image = p[..., :2] / p[..., 2:] * truth.K[[0, 1], [0, 1]] + truth.K[:2, 2]
-    out = dict.fromkeys(("wanted", "hit", "emitted", "wrong", "exchanged_true", "mirrored"), 0)
+    out = dict.fromkeys(("wanted", "hit", "emitted", "wrong", "exchanged_true", "backwards"), 0)
     parts = [skeletons.HAND_SLICES[side] for side in ("left", "right")]
     for side, track in enumerate(tracks[:2]):
         own, other = image[:, parts[side]], image[:, parts[1 - side]]
@@ -159,9 +159,23 @@ def against_truth(tracks, truth) -> dict[str, float]:
         out["wrong"] += int((track.found & ~right & ~(to_other <= _WRONG)).sum())
         out["exchanged_true"] += int((track.found & ~right & (to_other <= _WRONG)).sum())
         if track.p_relative_keypoint is not None:
-            c = np.array([chirality_of(x) for x in track.p_relative_keypoint[right]])
-            out["mirrored"] += int(((1 - 2 * side) * c < -0.3).sum())
+            rows = seen & right
+            turned = geometry.rotate(_to_ray(p[rows][:, parts[side]])[:, None], track.p_relative_keypoint[rows])
+            facing = (_palm_normal(turned) * _palm_normal(p[rows][:, parts[side]])).sum(-1)
+            out["backwards"] += int((facing < 0).sum())
     return {name: float(value) for name, value in out.items()}
+
+
+def _to_ray(p_camera: np.ndarray) -> np.ndarray:
+    """Turns (t 4) from the optical axis to the rays of hands: networks answer as if these had been seen straight on."""
+    from vidpretrain.motion.camera import ray_rotation
+
+    centre = p_camera.mean(axis=1)
+    return ray_rotation(centre[:, :2] / centre[:, 2:])
+
+
+def _palm_normal(hand: np.ndarray) -> np.ndarray:
+    return np.cross(hand[:, 5] - hand[:, 0], hand[:, 17] - hand[:, 0])
 
 
 def against_reference(tracks, path: Path) -> float:
@@ -212,14 +226,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _sums(rows: list[dict[str, Any]]) -> str:
-    total = {name: sum(row[name] for row in rows) for name in ("wanted", "hit", "emitted", "wrong", "mirrored")}
+    total = {name: sum(row[name] for row in rows) for name in ("wanted", "hit", "emitted", "wrong", "backwards")}
     exchanged = sum(row["exchanged_true"] for row in rows)
     emitted = max(total["emitted"], 1)
     false_body = float(np.mean([row["body"] for row in rows]))
     return (
         f"hands found {total['hit'] / max(total['wanted'], 1):.3f} of {total['wanted']:.0f}; of {emitted:.0f} emitted "
         f"wrong {total['wrong'] / emitted:.4f}, other side's {exchanged / emitted:.4f}, "
-        f"mirrored {total['mirrored'] / emitted:.4f}; body in {false_body:.3f} of frames"
+        f"palm backwards {total['backwards'] / max(total['hit'], 1):.4f}; body in {false_body:.3f} of frames"
     )
 
 

@@ -37,6 +37,10 @@ def main(words: list[str] | None = None) -> int:
         from labelling.consistency import real_rows
 
         rows += real_rows(asked.videos, asked.out / "labels" / "real")
+    from labelling.gap_rows import gap_rows
+    from labelling.rows import VIEWS, row
+
+    rows += gap_rows(every, asked.motions, row, VIEWS)
     asked.out.mkdir(parents=True, exist_ok=True)
     name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"
     _write(asked.out / name, json.dumps(rows, indent=2))
@@ -60,6 +64,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="of the renderer")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
+    parser.add_argument("--motions", type=Path, default=shared / "data" / "motion", help="real motions, for gaps")
     parser.add_argument("--rendered-only", action="store_true", help="leave the real clips out")
     parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
     return parser.parse_args(words)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pose_helpers import body, frames_ns, hand
 
-from vidpretrain.pose.hands import assign, distinct
+from vidpretrain.pose.hands import assign, distinct, told_by_body
+from vidpretrain.pose.tracks import TOLD, hand_track
+from vidpretrain.types import Clip
 
 LONG = 1280.0
 
@@ -105,3 +107,18 @@ def test_a_gap_stays_a_gap_and_slow_video_is_no_gap():
 def test_no_hands_at_all():
     left, right = assign([[]] * 4, [None] * 4, frames_ns(4), LONG)
     assert left == right == [None] * 4
+
+
+def test_far_from_the_camera_the_body_tells_the_side_and_the_label_little():
+    b = body()
+    far, near = hand(b.p_image[15], 0.1), hand(b.p_image[15], 0.1, length=400)
+    assert told_by_body(far, b, 0, LONG)
+    assert not told_by_body(far, b, 1, LONG)
+    assert not told_by_body(near, b, 0, LONG)
+    assert not told_by_body(far, None, 0, LONG)
+    assert not told_by_body(hand((100, 50), 0.1), b, 0, LONG)
+    clip = Clip(clip_id="c", source_id="c", path="c", start_ns=0, exclusive_end_ns=10**9, width_px=1280, height_px=720)
+    track = hand_track(clip, frames_ns(3), [far, far, None], "left", [True, False, False])
+    assert track.confidence[0, 0] == TOLD
+    assert 0 < track.confidence[1, 0] < 0.5
+    assert track.confidence[2, 0] == 0

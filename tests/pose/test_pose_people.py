@@ -44,6 +44,19 @@ def test_of_two_alike_the_one_whose_hands_move():
     assert all(b.p_image[23:25, 0].mean() > 640 for b in chosen)
 
 
+def test_a_large_mannequin_gives_way_to_somebody_who_moves():
+    def both(t):
+        return [body(at=(640, 300), scale=500), body(at=(1100, 350), turn=1.2, swing=0.3 * np.sin(t / 5), scale=250)]
+
+    people = [both(t) for t in range(60)]
+    assert all(x < 800 for x in xs(actor(people, frames_ns(60), WIDTH, HEIGHT)[0]))
+    chosen, others = actor(people, frames_ns(60), WIDTH, HEIGHT, still=0.08)
+    assert all(x > 1000 for x in xs(chosen))
+    assert all(len(o) == 1 for o in others)
+    alone = [bodies[:1] for bodies in people]
+    assert all(x < 800 for x in xs(actor(alone, frames_ns(60), WIDTH, HEIGHT, still=0.08)[0]))
+
+
 def test_people_who_cross_are_not_exchanged():
     people = []
     for t in range(60):

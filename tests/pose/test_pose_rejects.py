@@ -9,7 +9,7 @@ import pytest
 from pose_helpers import body, frames_ns, hand
 
 from vidpretrain.pose import PoseConfig, extract
-from vidpretrain.pose.body import is_upside_down
+from vidpretrain.pose.body import is_sideways, is_upside_down
 from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import measure
@@ -83,6 +83,38 @@ def test_upside_down_needs_somebody_who_is_surely_there():
     assert not is_upside_down(doubtful)  # as bodies invented on hands are
     assert refuse_people([[turned]] * 20, RejectConfig()).reason is Reason.UPSIDE_DOWN
     assert refuse_people([[turned]] * 8 + [[person]] * 12, RejectConfig()) is None
+
+
+def test_sideways_is_a_person_across_the_picture_not_one_who_bends_over():
+    person = body()
+    lying = dataclasses.replace(person, p_image=person.p_image[:, ::-1] * [1, -1])
+    from_the_side = body(turn=np.pi / 2)
+    bent_over = dataclasses.replace(from_the_side, p_image=from_the_side.p_image[:, ::-1] * [1, -1])
+    assert is_sideways(lying)
+    assert not is_sideways(person)
+    assert not is_sideways(bent_over)  # shoulders beside each other in depth, not above each other
+    assert not is_sideways(dataclasses.replace(lying, visibility=0.5 * person.visibility))
+    assert refuse_people([[lying]] * 20, RejectConfig()).reason is Reason.SIDEWAYS
+    assert refuse_people([[lying]] * 8 + [[person]] * 12, RejectConfig()) is None
+
+
+def test_what_moves_less_than_it_jitters_is_motionless():
+    rng = np.random.default_rng(0)
+
+    def shaken(person, by):
+        return dataclasses.replace(person, p_image=person.p_image + rng.normal(0, by, person.p_image.shape))
+
+    still = [shaken(body(), 1.0) for _ in range(60)]
+    waving = [shaken(body(turn=1.2, swing=0.1 * np.sin(t / 5)), 1.0) for t in range(60)]
+    assert judged(bodies=still, frames=60) is Reason.MOTIONLESS
+    assert judged(bodies=waving, frames=60) is None
+    assert judged(bodies=still[:25], frames=25) is None  # less than a second
+    hands = [shaken(hand((500, 300), 0.9, length=120), 0.5) for _ in range(60)]
+    assert judged(hands, bodies=still, frames=60) is Reason.MOTIONLESS
+    moving = [shaken(hand((500 + 20 * np.sin(t / 5), 300), 0.9, length=120), 0.5) for t in range(60)]
+    assert judged(moving, bodies=still, frames=60) is None
+    thrown = [*hands[:30], hand((900, 600), 0.9, length=120), *hands[31:]]
+    assert judged(thrown, bodies=still, frames=60) is Reason.MOTIONLESS  # one bad frame is no motion
 
 
 def test_dark_and_blurred_pictures():

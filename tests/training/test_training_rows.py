@@ -64,6 +64,44 @@ def test_relative_groups_need_a_known_state_absolute_ones_do_not(tmp_path):
     assert weight[0, 1].tolist() == [0, 1, 1]
 
 
+def test_at_half_the_speed_a_chunk_takes_twice_as_long_and_so_does_the_past(tmp_path):
+    cache = toy_cache(tmp_path, episodes=2, length=12)
+    rows = open_rows(cache, history=(-4,), horizon=4, speed=0.5)
+    action, weight = rows.chunk(np.array([3]))
+    recorded = np.concatenate([cache.state[3:4], cache.action[3:5]])
+    expected = [recorded[:2].mean(axis=0), recorded[1], recorded[1:].mean(axis=0), recorded[2]]
+    np.testing.assert_allclose(action[0], expected, rtol=1e-5, atol=1e-6)
+    assert (weight == 1).all()
+    np.testing.assert_array_equal(rows.past(np.array([3]))[0][0, 0], cache.state[1])
+    twice = open_rows(cache, horizon=4, speed=2.0)
+    action, weight = twice.chunk(np.array([0, 8]))
+    np.testing.assert_allclose(action[0], cache.action[1:8:2], rtol=1e-6)
+    assert weight[1].all(axis=1).tolist() == [True, True, False, False]
+
+
+def test_shuffled_labels_are_others_motion_from_ones_own_state(tmp_path):
+    cache = toy_cache(tmp_path, spec("toy", arm()), episodes=3, length=10)
+    own, shuffled = open_rows(cache), open_rows(cache, labels="shuffled", seed=1)
+    every = np.arange(len(own))
+    (theirs, weight), (mine, had) = shuffled.chunk(every), own.chunk(every)
+    state = own.state(every)[0][:, None]
+    assert sorted(shuffled.donor.tolist()) == every.tolist()
+    lent = (mine - state)[shuffled.donor]
+    np.testing.assert_allclose(np.where(weight > 0, theirs - state, 0), np.where(weight > 0, lent, 0), atol=1e-5)
+    np.testing.assert_array_equal(weight, had[shuffled.donor])
+    assert np.abs(theirs - mine)[weight > 0].mean() > 0.1
+    np.testing.assert_array_equal(shuffled.sample(every).images, own.sample(every).images)
+
+
+def test_labels_of_the_same_phase_come_from_another_episode_at_the_same_share(tmp_path):
+    cache = toy_cache(tmp_path, spec("toy", arm()), episodes=3, length=10)
+    rows = open_rows(cache, labels="phase")
+    assert (rows.index[rows.donor] - rows.first[rows.donor] == rows.index - rows.first).all()
+    assert (rows.first[rows.donor] != rows.first).all()
+    with pytest.raises(DatasetError, match="another episode"):
+        open_rows(cache, episodes=[1], labels="phase")
+
+
 def test_episodes_horizon_and_representation_are_the_runs_choice(tmp_path):
     cache = toy_cache(tmp_path, episodes=4, length=5)
     rows = open_rows(cache, episodes=[1, 3], horizon=7, representation={"hand": "relative"})

@@ -22,12 +22,18 @@ def make(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def rotate() -> Callable[[Path, int], Path]:
-    """rotate(path, degrees clockwise): an MP4's track header gets the display matrix of a phone held that way."""
+def rotate() -> Callable[..., Path]:
+    """rotate(path, degrees clockwise, flip=False): an MP4's track header gets the display matrix of a phone held so.
 
-    def turned(path: Path, clockwise: int) -> Path:
+    With `flip` the picture is to be flipped left-right after the turn, as front cameras want it.
+    """
+
+    def turned(path: Path, clockwise: int, flip: bool = False) -> Path:
         one = 1 << 16
-        a, b, c, d = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[clockwise]
+        turns = {0: (one, 0, 0, one), 90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}
+        a, b, c, d = turns[clockwise]
+        if flip:
+            a, c = -a, -c  # x of what is shown
         matrix = b"".join(v.to_bytes(4, "big", signed=True) for v in (a, b, 0, c, d, 0, 0, 0, 1 << 30))
         data = bytearray(path.read_bytes())
         at = data.index(b"tkhd") + 4 + 40

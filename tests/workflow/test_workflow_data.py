@@ -67,6 +67,11 @@ def config(folder, tmp_path_factory):
 
 @pytest.mark.slow
 def test_good_and_bad_files_are_all_accounted_for_and_nothing_is_done_twice(config):
+    motions = data.extract(config, ())
+    assert motions["ok"]
+    assert (motions["in"], motions["accepted"], motions["rejected"]) == (6, 1, 5)
+    assert set(motions["stages"]) == {"probe", "pose", "motion"}
+
     first = data.pack(config, ())
     assert first["ok"]
     assert (first["in"], first["accepted"], first["rejected"]) == (6, 1, 5)

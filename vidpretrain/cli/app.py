@@ -66,6 +66,8 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an 
 def _command(name: str, verb: Verb) -> Callable[..., None]:
     if verb.options == "robots":
         return _robots_command(name)
+    if verb.options == "tasks":
+        return _tasks_command(name)
     metavar = "CONFIG.yaml|KEY=VALUE" + ("" if verb.inputs == "nothing" else "|PATH")
     words_of = Annotated[
         list[str] | None,
@@ -122,6 +124,27 @@ def _robots_command(name: str) -> Callable[..., None]:
         target = out if out is not None else given[-1] if given else None
         options = {} if target is None else {"out": target}
         raise typer.Exit(run_verb(name, rest, as_json=as_json, debug=debug, options=options))
+
+    return command
+
+
+def _tasks_command(name: str) -> Callable[..., None]:
+    def command(
+        words: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="check|record NAME|FILE.py", show_default=False, help="What to do with which task."),
+        ] = None,
+        robot: Annotated[str | None, typer.Option("--robot", metavar="NAME", help="A robot with two arms.")] = None,
+        episodes: Annotated[int | None, typer.Option("--episodes", min=1, help="How many (else 50).")] = None,
+        seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the first episode (else 0).")] = None,
+        workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes (else 2).")] = None,
+        out: Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where a recording goes.")] = None,
+        as_json: _Json = False,
+        debug: _Debug = False,
+    ) -> None:
+        given = {"robot": robot, "episodes": episodes, "seed": seed, "workers": workers, "out": out}
+        options = {key: value for key, value in given.items() if value is not None}
+        raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug, options=options))
 
     return command
 

@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    options: Literal["", "robots", "retarget"] = ""
+    options: Literal["", "robots", "retarget", "tasks"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -84,6 +84,11 @@ VERBS: dict[str, Verb] = {
         help="Compare a policy with baselines on held-out episodes.",
         inputs="a checkpoint",
     ),
+    "gap": Verb(
+        function="vidpretrain.workflow:gap",
+        help="Measure how far human data are from a robot's, before and after each bridge.",
+        inputs="two data sets: HUMAN ROBOT",
+    ),
     "report": Verb(
         function="vidpretrain.workflow:report",
         help="Write the HTML report of a run.",
@@ -106,6 +111,13 @@ VERBS: dict[str, Verb] = {
         yaml_is_input=True,
         needs_config=False,
         options="robots",
+    ),
+    "tasks": Verb(
+        function="vidpretrain.sim.worlds.check:tasks",
+        help="List the simulated tasks, check one (tasks check NAME), or record its expert (tasks record NAME).",
+        inputs="check or record, and a task's name or Python file",
+        needs_config=False,
+        options="tasks",
     ),
 }
 

@@ -132,7 +132,7 @@ def drop_strangers(hands: dict[str, Hand], body: Body, config: MotionConfig) -> 
 def clean_body(body: Body, time_ns: Int64[np.ndarray, " t"], config: MotionConfig) -> Body:
     """The body with short gaps bridged and marked, outlying wrists dropped, place and posture smoothed apart."""
     p_camera, sigma = body.p_camera.copy(), body.sigma_m.copy()
-    longest = clean.gap_limits(time_ns, config).longest
+    longest = clean.longest_gap(time_ns, config)
     centre = p_camera[:, SHOULDERS].mean(axis=1)
     found = body.found & ~clean.outliers(time_ns, np.nan_to_num(centre), body.found, config)
     seen = body.seen & found[:, None]

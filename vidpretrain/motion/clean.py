@@ -7,7 +7,6 @@ divided difference. Its penalty follows from the frequency that it halves.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -16,19 +15,9 @@ from vidpretrain import timebase
 from vidpretrain.motion.config import MotionConfig
 
 
-@dataclass(frozen=True)
-class GapLimits:
-    """Longest gaps in frames that are filled freely, and that are filled at all."""
-
-    free: int
-    longest: int
-
-
-def gap_limits(time_ns: Int64[np.ndarray, " t"], config: MotionConfig) -> GapLimits:
-    """Limits in frames at the clip's own rate, bounded in seconds."""
-    step_s = frame_step_s(time_ns)
-    free = min(config.free_gap_frames, int(config.free_gap_s / step_s + 1e-6))
-    return GapLimits(free, max(free, min(config.max_gap_frames, int(config.max_gap_s / step_s + 1e-6))))
+def longest_gap(time_ns: Int64[np.ndarray, " t"], config: MotionConfig) -> int:
+    """Frames of the longest gap that is bridged, at the clip's own rate, bounded in seconds."""
+    return min(config.max_gap_frames, int(config.max_gap_s / frame_step_s(time_ns) + 1e-6))
 
 
 def frame_step_s(time_ns: Int64[np.ndarray, " t"]) -> float:
@@ -70,18 +59,18 @@ def outliers(
     out = np.zeros(len(seen), dtype=bool)
     if len(index) < 3:
         return out
-    limits = gap_limits(time_ns, config)
+    longest = longest_gap(time_ns, config)
     time_s = timebase.seconds(time_ns)[index]
     p = p_wrist[index]
     speed = np.linalg.norm(np.diff(p, axis=0), axis=-1) / np.diff(time_s)
     middle = float(np.median(speed))
     mad = float(np.median(np.abs(speed - middle)))
     threshold = min(max(middle + config.outlier_mads * mad, config.outlier_floor_m_s), config.max_wrist_speed_m_s)
-    bad = _islands(time_s, p, speed > threshold, threshold, limits.longest)
+    bad = _islands(time_s, p, speed > threshold, threshold, longest)
     keep = np.flatnonzero(~bad)
     if len(keep) > 2:
         speed = np.linalg.norm(np.diff(p[keep], axis=0), axis=-1) / np.diff(time_s[keep])
-        bad[keep[_stranded(speed > config.max_wrist_speed_m_s, limits.longest)]] = True
+        bad[keep[_stranded(speed > config.max_wrist_speed_m_s, longest)]] = True
     out[index[bad]] = True
     return out
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.intrinsics import DISTORTION_LENGTHS
 from vidpretrain.motion.fit_config import FitConfig
-
-DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes
+from vidpretrain.motion.gap_config import GapConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,15 +16,20 @@ class MotionConfig:
     """Assumptions and thresholds of the motion room; lengths in metres, times in seconds, angles in degrees.
 
     Intrinsics: `K` (row by row, pixels of the upright picture), else `fov_x_deg`, else `fov_diagonal_deg` count as
-    given; else the clip's metadata; else the two assumed diagonals, by view. Frames of a gap are counted at the
-    clip's own rate and bounded in seconds as well, so that a clip of 5 frames/s is not bridged over two seconds.
+    given; else the clip's metadata; else the two assumed diagonals, by view. `lens` is OpenCV's model of `distortion`;
+    `camera` is how the camera's motion is found. The fit runs on through gaps of at most `max_gap_frames` at the clip's
+    own rate and `max_gap_s`, so that a clip of 5 frames/s is not bridged over two seconds; what stays of such gaps, and
+    of longer ones, is for `gaps` to say.
     """
 
     method: Literal["fit", "parts"] = "fit"  # one articulated human for the clip, or hands and body apart
     fit: FitConfig = field(default_factory=FitConfig)
+    gaps: GapConfig = field(default_factory=GapConfig)
     # camera
+    camera: CameraConfig = field(default_factory=CameraConfig)
     K: tuple[float, ...] | None = None
     distortion: tuple[float, ...] = ()
+    lens: Literal["radial", "fisheye"] = "radial"
     fov_x_deg: float | None = None
     fov_diagonal_deg: float | None = None
     assumed_fov_diagonal_third_deg: float = 68.0
@@ -54,8 +60,6 @@ class MotionConfig:
     outlier_mads: float = 5.0
     outlier_floor_m_s: float = 1.5
     max_wrist_speed_m_s: float = 9.0
-    free_gap_frames: int = 3
-    free_gap_s: float = 0.25
     max_gap_frames: int = 10
     max_gap_s: float = 0.5
     min_hand_run_s: float = 0.2  # shorter sightings, with open gaps around them, are taken for false
@@ -74,14 +78,14 @@ class MotionConfig:
             raise ValueError(f"K has 9 numbers, row by row; found {len(self.K)}")
         if len(self.distortion) not in DISTORTION_LENGTHS:
             raise ValueError(f"distortion has 4, 5, 8, 12 or 14 coefficients; found {len(self.distortion)}")
+        if self.lens == "fisheye" and len(self.distortion) not in (0, 4):
+            raise ValueError(f"a fisheye has 4 coefficients of distortion; found {len(self.distortion)}")
         for name in ("fov_x_deg", "fov_diagonal_deg", "assumed_fov_diagonal_third_deg", "assumed_fov_diagonal_ego_deg"):
             value = getattr(self, name)
             if value is not None and not 5.0 <= value <= 170.0:
                 raise ValueError(f"{name} lies between 5 and 170 degrees; found {value}")
         if self.height_m is not None and not 0.5 <= self.height_m <= 2.5:
             raise ValueError(f"height_m is in metres, .5 to 2.5; found {self.height_m}")
-        if self.free_gap_frames > self.max_gap_frames:
-            raise ValueError(f"free_gap_frames {self.free_gap_frames} exceeds max_gap_frames {self.max_gap_frames}")
         positive = (
             "smooth_place_hz",
             "smooth_depth_hz",

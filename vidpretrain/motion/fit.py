@@ -37,7 +37,8 @@ def fit_human(
     In ego view the wearer's arms hold the hands. Without a body in third person each hand is fitted alone; where only
     the body is missing for a while, the hand's own depth is led to the body's over a moment.
     """
-    fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config) for s in skeletons.SIDES}
+    on_body = view == "third" and body is not None
+    fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config, on_body) for s in skeletons.SIDES}
     alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
     if view == "ego" and any(hand.seen.any() for hand in hands.values()):
         held = fit_ego(tracks, hands, fitted, camera, config)

@@ -22,12 +22,15 @@ class FitConfig:
     body_share: float = 0.3
     robust: float = 3.0
     wrist_factor: float = 4.0  # how much less the hand network's wrist tells than its fingers
+    body_wrist_factor: float = 1.3  # the same of a hand on a body that is seen, from farther away
     thumb_base_factor: float = 2.0
     hand_turn_deg: float = 80.0  # of directions between the hand network's relative points
+    body_palm_turn_deg: float = 25.0  # of those on the palm of a hand on a body that is seen
     body_turn_deg: float = 20.0  # of directions between the body network's relative points
     finger_rest_deg: float = 40.0  # of bends around a relaxed hand
     posture: float = 1.0  # factor of the body's rest posture's sigmas
     posture_unseen: float = 2.0  # and of an arm that is not seen
+    body_wrist_posture: float = 2.0  # factor of the wrist's own, on a body that is seen
     hand_acceleration_m_s2: float = 4.0
     hand_acceleration_rad_s2: float = 40.0
     finger_acceleration_rad_s2: float = 40.0

@@ -91,7 +91,7 @@ def clean_hand(
     p_wrist, p_point, sigma, sigma_depth = out
     calm = _calm_depth(hand, time_ns, config)
     good = hand.seen & ~clean.outliers(time_ns, calm, hand.seen, config)
-    fill = clean.fillable(good, clean.gap_limits(time_ns, config).longest)
+    fill = clean.fillable(good, clean.longest_gap(time_ns, config))
     keep = good | fill
     step_s = clean.frame_step_s(time_ns)
     for start, end in timebase.runs(keep):

@@ -46,8 +46,8 @@ _PALM_POINTS = ("_pinky", "_index", "_thumb")
 _ARM = ("shoulder", "elbow", "forearm", "wrist")
 
 
-def posture(tree: Tree, config: FitConfig, unseen: tuple[str, ...] = ()) -> PostureTerm:
-    """The rest posture; the arms of sides in `unseen` are held more loosely."""
+def posture(tree: Tree, config: FitConfig, unseen: tuple[str, ...] = (), wrist: float = 1.0) -> PostureTerm:
+    """The rest posture; the arms of sides in `unseen` are held more loosely, wrists and forearms by `wrist`."""
     sigma = np.empty(len(tree.joint_names))
     for j, name in enumerate(tree.joint_names):
         bare = _bare(name)
@@ -57,6 +57,8 @@ def posture(tree: Tree, config: FitConfig, unseen: tuple[str, ...] = ()) -> Post
         sigma[j] = config.posture * _SIGMA_DEG[bare]
         if any(name.startswith(side) for side in unseen) and bare.startswith(_ARM):
             sigma[j] *= config.posture_unseen
+        if bare.startswith(("wrist", "forearm")):
+            sigma[j] *= wrist
     return PostureTerm(q_ref=rest(tree), weight=1.0 / np.radians(sigma) ** 2)
 
 

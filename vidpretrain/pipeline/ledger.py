@@ -20,8 +20,8 @@ _ORDER = {
         [
             *(Reason.NOT_A_VIDEO, Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE),
             *(Reason.FAILED, Reason.TOO_SHORT, Reason.TOO_DARK, Reason.BLURRED, Reason.NO_PERSON),
-            *(Reason.UPSIDE_DOWN, Reason.SEVERAL_PEOPLE, Reason.HANDS_TOO_RARE, Reason.TOO_SMALL),
-            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING),
+            *(Reason.UPSIDE_DOWN, Reason.SIDEWAYS, Reason.SEVERAL_PEOPLE, Reason.HANDS_TOO_RARE, Reason.TOO_SMALL),
+            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING, Reason.MOTIONLESS, Reason.CAMERA_NOT_SOLVED),
             *(Reason.NO_USABLE_SEGMENT, Reason.NOT_CONVERGED, Reason.POOR_TRACKING),
             Reason.NOT_FEASIBLE,
         ]
@@ -106,24 +106,25 @@ def account(
     Args:
         sources, clips: what the stages returned.
         lost: sources or clips (by id) whose worker failed altogether.
-        episodes: segment id to episode id of what was packed; None: nothing was packed yet, and every robot motion
-            counts as an episode to be.
+        episodes: segment id to the id of what came of it (an episode, or a human motion where a run ends there); None:
+            nothing was packed yet, and every robot motion counts as an episode to be.
         packing_rejects: segments (by id) that packing refused.
     """
     entries = []
     for outcome in sources:
         own = [clip for clip in clips if clip.source_id == outcome.source.source_id]
         segments = [segment for clip in own for segment in clip.segments]
-        made = [s.segment_id for s in segments if s.robot_path is not None]
-        if episodes is not None:
-            made = [episodes[s] for s in made if s in episodes]
+        if episodes is None:
+            made = [s.segment_id for s in segments if s.robot_path is not None]
+        else:
+            made = [episodes[s.segment_id] for s in segments if s.segment_id in episodes]
         rejects = [(clip.clip.clip_id, clip.reject) for clip in own if clip.reject is not None]
         rejects += [(s.segment_id, s.reject) for s in segments if s.reject is not None]
         rejects += [(c.clip_id, lost[c.clip_id]) for c in outcome.clips if c.clip_id in lost]
         rejects += [(s.segment_id, r) for s in segments if (r := (packing_rejects or {}).get(s.segment_id))]
         reject = outcome.reject or lost.get(outcome.source.source_id)
         if reject is None and not made:
-            nothing = Reject(reason=Reason.NO_USABLE_SEGMENT, detail="no stretch of it gave a robot motion")
+            nothing = Reject(reason=Reason.NO_USABLE_SEGMENT, detail="no stretch of it gave a motion")
             reject = max((r for _, r in rejects), key=lambda r: _ORDER[r.reason], default=nothing)
         entries.append(
             Entry(

@@ -49,6 +49,18 @@ def is_upside_down(body: BodySighting) -> bool:
     return real_log_odds(body, 0.0) - 4.0 * down > 2.5
 
 
+def is_sideways(body: BodySighting) -> bool:
+    """Whether this is surely a person lying across the picture, seen from front or back: the trunk is level, and the
+    shoulders stand above each other. Who bends over keeps them beside or behind each other.
+    """
+    shoulders, hips = body.p_image[11:13], body.p_image[23:25]
+    trunk, row = hips.mean(0) - shoulders.mean(0), shoulders[1] - shoulders[0]
+    size = max(float(np.linalg.norm(trunk)), 1.0)
+    if body.visibility[[0, 11, 12, 23, 24]].min() < 0.9 or np.linalg.norm(row) < 0.3 * size:
+        return False
+    return bool(abs(trunk[0]) > 0.8 * size and abs(row[1]) > 0.8 * np.linalg.norm(row))
+
+
 def real_frames(log_odds: Float64[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
     """Frames with a real body: in the likeliest sequence of two states (changes cost `_SWITCH`), and not doubtful."""
     gain = np.stack([np.zeros(len(log_odds)), log_odds], axis=1)

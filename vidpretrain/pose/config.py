@@ -19,6 +19,9 @@ class RejectConfig:
     * `max_people`: more are a crowd; more than `max_crowd_share` of crowds: SEVERAL_PEOPLE.
     * `max_hand_speed`: hand lengths per second; more than `max_teleport_share` of the steps faster: TELEPORTING.
     * `max_upside_down_share`: of the frames with somebody standing on their head: UPSIDE_DOWN.
+    * `max_sideways_share`: of the frames with somebody lying on their side as in a turned picture: SIDEWAYS.
+    * `min_motion`: of any limb or hand in the picture, in torso or hand lengths; less in a clip of at least `still_s`
+      is MOTIONLESS: a mannequin, a painting, a still picture, or somebody who does nothing.
     """
 
     min_frames: int = 2
@@ -36,6 +39,9 @@ class RejectConfig:
     max_hand_speed: float = 80.0
     max_teleport_share: float = 0.1
     max_upside_down_share: float = 0.5
+    max_sideways_share: float = 0.5
+    min_motion: float = 0.08
+    still_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

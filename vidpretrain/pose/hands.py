@@ -85,6 +85,14 @@ def is_reversed(hand: HandSighting, side: int, long_side_px: float) -> bool:
     return of_side < 0.1 or (of_side < 0.4 and sign * hand.chirality < -0.3)
 
 
+def told_by_body(hand: HandSighting | None, body: BodySighting | None, side: int, long_side_px: float) -> bool:
+    """Whether a hand far from the camera is at the body's wrist of that side (0 left), and the other wrist is not."""
+    if hand is None or body is None or hand.length_px > _CLOSE * long_side_px:
+        return False
+    apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / body.size_px
+    return bool(apart[side] < max(_WRIST, 0.8 * hand.length_px / body.size_px) and apart[1 - side] > apart[side] + 0.15)
+
+
 def gains(hands: Sequence[HandSighting], body: BodySighting | None, long_side_px: float) -> Float64[np.ndarray, "n 2"]:
     """What each candidate gains as a left and as a right hand; leaving it out gains nothing."""
     out = np.zeros((len(hands), 2))

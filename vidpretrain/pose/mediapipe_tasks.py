@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from vidpretrain import skeletons
 from vidpretrain.pose.body import mirrored, real_frames, real_log_odds, side_flips
 from vidpretrain.pose.config import PoseConfig
-from vidpretrain.pose.hands import assign, distance
+from vidpretrain.pose.hands import assign, distance, told_by_body
 from vidpretrain.pose.models import find_model
 from vidpretrain.pose.networks import find_bodies, find_hands, find_hands_at_edges
 from vidpretrain.pose.observations import BodySighting, HandSighting
@@ -47,7 +48,7 @@ class MediaPipe:
         refused = refuse_pictures([look.picture for look in looks], config.rejects) or refuse_people(
             [look.people for look in looks], config.rejects
         )
-        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px)
+        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, config.rejects.min_motion)
 
     def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
         """What else an estimator of this family knows of a frame; nothing here."""
@@ -55,19 +56,19 @@ class MediaPipe:
         return look
 
 
-def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int) -> Tracks:
-    """Tracks of the acting person."""
-    people, others = actor([look.people for look in looks], time_ns, width_px, height_px)
+def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
+    """Tracks of the acting person; `still` as for `actor`."""
+    people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
     hands = [
         own_hands(look.hands, body, strangers) for look, body, strangers in zip(looks, people, others, strict=True)
     ]
     bodies = judge_bodies(people, hands, time_ns)
-    left, right = assign(hands, bodies, time_ns, max(width_px, height_px))
-    return (
-        hand_track(clip, time_ns, left, "left"),
-        hand_track(clip, time_ns, right, "right"),
-        body_track(clip, time_ns, bodies),
-    )
+    long_side_px = max(width_px, height_px)
+    tracks = []
+    for number, chosen in enumerate(assign(hands, bodies, time_ns, long_side_px)):
+        told = [told_by_body(hand, body, number, long_side_px) for hand, body in zip(chosen, bodies, strict=True)]
+        tracks.append(hand_track(clip, time_ns, chosen, skeletons.SIDES[number], told))
+    return tracks[0], tracks[1], body_track(clip, time_ns, bodies)
 
 
 def judge_bodies(bodies, hands, time_ns) -> list[BodySighting | None]:

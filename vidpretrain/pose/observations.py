@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
+from vidpretrain.pose.palms import palm_of
 from vidpretrain.types import Frozen
 
 _MIDDLE = [0, 9, 10, 11, 12]  # wrist to the tip of the middle finger
-_KNUCKLES, _TIPS = [5, 9, 13, 17], [8, 12, 16, 20]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,7 @@ class HandSighting(Frozen):
         Fingers bend and the thumb lies on the palm's side. Its height over the palm's plane, in lengths of the palm,
         has one sign for a left hand and the other for a right one, whichever way the hand is turned.
         """
-        p = self.p_relative
-        knuckles = p[_KNUCKLES].mean(0)
-        normal = np.cross(p[17] - p[5], knuckles - p[0])
-        palmar = (p[_TIPS].mean(0) - knuckles) + (p[4] - p[2]) + (p[2] - 0.5 * (p[0] + p[5]))
-        size = np.linalg.norm(normal) * np.linalg.norm(p[9] - p[0])
-        return float(normal @ palmar / size) if size > 0 else 0.0
+        return palm_of(self.p_relative).chirality
 
 
 @dataclass(frozen=True, kw_only=True)

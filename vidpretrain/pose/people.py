@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from vidpretrain.pose.observations import BodySighting, HandSighting
+from vidpretrain.pose.stillness import person_motion
 from vidpretrain.timebase import NS_PER_S
 
 _SAME = 0.3  # torso lengths between two findings of one person
@@ -16,6 +17,7 @@ _TRUNK = [11, 12, 23, 24]
 _WRISTS = [15, 16]
 _CHANGE = 3.0  # most that it costs to take another person than the one before
 _REACH, _SPEED = 0.5, 3.0  # torso lengths that a person moves from one frame to the next, and per second out of sight
+_MOST_STILL = 3  # people who do not move that are passed over
 _OTHERS = 0.35  # torso lengths around somebody else's wrist in which a hand is theirs
 
 People = Sequence[Sequence[BodySighting]]
@@ -38,19 +40,33 @@ def trunk_distance(a: BodySighting, b: BodySighting) -> float:
 
 
 def actor(
-    people: People, time_ns: Int64[np.ndarray, " t"], width_px: int, height_px: int
+    people: People, time_ns: Int64[np.ndarray, " t"], width_px: int, height_px: int, still: float = 0.0
 ) -> tuple[list[BodySighting | None], list[list[BodySighting]]]:
     """The acting person of every frame (None where nobody is) and, frame by frame, the others.
 
     One person per frame, by dynamic programming: large, central, seen well, with hands that move, and the same one as
-    before. Where a frame has one body there is nothing to choose.
+    before. Where a frame has one body there is nothing to choose. Somebody who moves less than `still` torso lengths
+    in the whole clip (a mannequin, a painting) gives way to anybody who moves more.
     """
+    chosen = first = _chosen(people, time_ns, width_px, height_px)
+    left: People = people
+    for _ in range(_MOST_STILL):
+        if not any(b is not None for b in chosen) or person_motion(chosen, time_ns) >= still:
+            break
+        left = [[b for b in bodies if b is not chosen[t]] for t, bodies in enumerate(left)]
+        chosen = _chosen(left, time_ns, width_px, height_px)
+    if person_motion(chosen, time_ns) < still:
+        chosen = first
+    return chosen, [[b for b in bodies if b is not chosen[t]] for t, bodies in enumerate(people)]
+
+
+def _chosen(people: People, time_ns, width_px: int, height_px: int) -> list[BodySighting | None]:
     frames = [t for t, bodies in enumerate(people) if bodies]
     chosen: list[BodySighting | None] = [None] * len(people)
     if frames:
         for t, i in zip(frames, _path(people, frames, time_ns, width_px, height_px), strict=True):
             chosen[t] = people[t][i]
-    return chosen, [[b for b in bodies if b is not chosen[t]] for t, bodies in enumerate(people)]
+    return chosen
 
 
 def _path(people: People, frames: list[int], time_ns, width_px: int, height_px: int) -> list[int]:

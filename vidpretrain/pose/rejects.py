@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidpretrain.pose.body import is_upside_down, real_log_odds
+from vidpretrain.pose.body import is_sideways, is_upside_down, real_log_odds
 from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import Picture
+from vidpretrain.pose.stillness import motion_of
 from vidpretrain.timebase import NS_PER_S
 from vidpretrain.types import PoseTrack, Reason, Reject
 
@@ -35,16 +36,21 @@ def refuse_pictures(pictures: Sequence[Picture], config: RejectConfig) -> Reject
 
 
 def refuse_people(people: Sequence[Sequence[BodySighting]], config: RejectConfig) -> Reject | None:
-    """SEVERAL_PEOPLE or UPSIDE_DOWN, or None; `people` are all of every frame, real or not."""
+    """SEVERAL_PEOPLE, UPSIDE_DOWN or SIDEWAYS, or None; `people` are all of every frame, real or not."""
     counts = np.array([sum(real_log_odds(body, 0.0) > 0 for body in bodies) for bodies in people])
     turned = np.array([any(is_upside_down(body) for body in bodies) for bodies in people])
-    somebody = turned | (counts > 0)
+    lying = np.array([any(is_sideways(body) for body in bodies) for bodies in people])
+    somebody = turned | lying | (counts > 0)
     if not somebody.any():
         return None
-    over = float(turned[somebody].mean())
-    if over > config.max_upside_down_share and turned.mean() >= config.min_body_share:
-        limit = f"{config.max_upside_down_share:.0%} may be; turn the video around"
-        return _refused(Reason.UPSIDE_DOWN, f"{over:.0%} of the frames with somebody are upside down", limit)
+    for reason, wrong, most, words in (
+        (Reason.UPSIDE_DOWN, turned, config.max_upside_down_share, "upside down"),
+        (Reason.SIDEWAYS, lying, config.max_sideways_share, "on their side"),
+    ):
+        over = float(wrong[somebody].mean())
+        if over > most and wrong.mean() >= config.min_body_share:
+            limit = f"{most:.0%} may be; video.turn_deg turns the pictures"
+            return _refused(reason, f"{over:.0%} of the frames with somebody are {words}", limit)
     crowd = float(np.mean(counts > config.max_people))
     if crowd > config.max_crowd_share:
         limit = f"at most {config.max_people} may be, in {config.max_crowd_share:.0%}"
@@ -72,6 +78,7 @@ def judge(
         _too_small(tracks, config, max(width_px, height_px))
         or _out_of_frame(tracks, config, width_px, height_px)
         or _teleporting(tracks, config)
+        or _motionless(tracks, config)
         or tracks
     )
 
@@ -120,6 +127,18 @@ def _teleporting(tracks, config: RejectConfig) -> Reject | None:
         return None
     limit = f"{config.max_teleport_share:.0%} may be"
     return _refused(Reason.TELEPORTING, f"{share:.0%} of the hands' steps are faster than hands are", limit)
+
+
+def _motionless(tracks, config: RejectConfig) -> Reject | None:
+    time_ns = np.asarray(tracks[0].time_ns)
+    if time_ns[-1] - time_ns[0] < config.still_s * NS_PER_S:
+        return None
+    moved = max(motion_of(track) for track in tracks)
+    if moved >= config.min_motion:
+        return None
+    return _refused(
+        Reason.MOTIONLESS, f"nothing moves more than {moved:.1%} of its size", f"{config.min_motion:.1%} are wanted"
+    )
 
 
 def _length(hands: np.ndarray) -> np.ndarray:

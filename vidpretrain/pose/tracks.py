@@ -9,11 +9,13 @@ from jaxtyping import Int64
 
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.observations import BodySighting, HandSighting
+from vidpretrain.pose.palms import mended
 from vidpretrain.types import Clip, PoseTrack
 from vidpretrain.video import VideoInfo, frame_range
 
 Tracks = tuple[PoseTrack, PoseTrack, PoseTrack]
 PERSON = "p0"
+TOLD = 0.6  # least confidence in a hand at the body's wrist, whatever its label
 _ORIGIN_TRUST = {"frame": 1.0, "crop": 0.9, "edge": 0.8, "tile": 0.7}
 
 
@@ -27,16 +29,26 @@ def frame_indices(clip: Clip, info: VideoInfo, config: PoseConfig) -> range:
 
 
 def hand_track(
-    clip: Clip, time_ns: Int64[np.ndarray, " t"], hands: Sequence[HandSighting | None], side: str
+    clip: Clip,
+    time_ns: Int64[np.ndarray, " t"],
+    hands: Sequence[HandSighting | None],
+    side: str,
+    told: Sequence[bool] | None = None,
 ) -> PoseTrack:
-    """A hand's track; confidence is the label's score, halved where the label contradicts the side it was given."""
+    """A hand's track, with relative points that are a hand's of that side (`palms.mended`).
+
+    Confidence is the label's score, halved where the label contradicts the side; where the body `told` the side of a
+    hand far from the camera, whose label means little, it is at least `TOLD`.
+    """
     image, relative, confidence = _empty(len(time_ns), 21)
     for t, hand in enumerate(hands):
         if hand is None:
             continue
-        image[t], relative[t] = hand.p_image, hand.p_relative
+        image[t], relative[t] = hand.p_image, mended(hand.p_relative, side)
         of_side = hand.p_left if side == "left" else 1.0 - hand.p_left
         score = of_side if of_side >= 0.5 else 0.5 * (1.0 - of_side)
+        if told is not None and told[t]:
+            score = max(score, TOLD)
         confidence[t] = score * _ORIGIN_TRUST[hand.origin]
     return _track(clip, f"hand21_{side}", time_ns, image, relative, confidence)
 

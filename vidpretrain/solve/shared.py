@@ -62,6 +62,7 @@ class SharedSolve:
         self.mean, self.sigma = prior(problem.parameters)
         self.vector = self.mean.copy() if values is None else packed(problem.parameters, values)
         self.trial, self.damping = self.vector, descend.FIRST_DAMPING
+        self.origin: tuple[np.ndarray, Layout] | None = None  # where the slopes hold
         L = work.L  # rows that no joint moves count too: bones may
         self.components = [int(c) for c in np.flatnonzero(np.diff(L.var_at) + np.diff(L.row_at) + np.diff(L.turn_at))]
         frames, count = problem.frames, len(self.mean)
@@ -73,6 +74,7 @@ class SharedSolve:
             self.parts[c] = Part(*(np.zeros(shape) for shape in shapes))
         self.put(self.vector)
         self.slopes = self.find_slopes()
+        self.origin = None if share_bones(problem.parameters) else (self.vector, self.work.L)
 
     @property
     def values(self) -> Values:
@@ -89,8 +91,12 @@ class SharedSolve:
         return with_parameters(self.tree, self.problem.parameters, unpacked(self.problem.parameters, vector))
 
     def layout_at(self, vector: np.ndarray) -> Layout:
-        """The layout with other values: the same structure, other bones."""
-        return lay_out(self.body_at(vector), self.problem, self.work.st.Q)
+        """The layout with other values: the same structure, other bones; from the slopes where it is linear in all."""
+        if self.origin is None:
+            return lay_out(self.body_at(vector), self.problem, self.work.st.Q)
+        at, L = self.origin
+        up, site = (np.tensordot(vector - at, slope, axes=1) for slope in (self.slopes.up, self.slopes.site))
+        return L._replace(p_up=L.p_up + up, p_site=L.p_site + site)
 
     def put(self, vector: np.ndarray) -> None:
         """Make the values part of the work: its bones and its cameras."""

@@ -20,7 +20,11 @@ class TrainConfig:
     as the data set has it. Hands are relative: on real episodes whose idle hand rests in a posture that training
     hardly holds, absolute hands miss by ten deviations, relative ones by a tenth of one. `episodes` restricts training
     to these episodes of every cache (None: all but `val_episodes`); val_error is measured on `val_episodes` of the
-    first cache every `val_every` steps. `init` is the checkpoint that `finetune` starts from, and `adapters` and
+    first cache every `val_every` steps. `speeds` says per cache how fast its chunks run through it (None: as
+    recorded): people move three to five times as fast as robots, and .25 slows them to a quarter; `vidpretrain gap`
+    measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of another row
+    ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures and steps.
+    `init` is the checkpoint that `finetune` starts from, and `adapters` and
     `init_adapter_from` say what becomes of its per-robot layers.
     """
 
@@ -50,6 +54,8 @@ class TrainConfig:
     clip: float | None = 3.0
     max_weight: float = 4.0
     mixture: tuple[float, ...] | None = None
+    speeds: tuple[float, ...] | None = None
+    labels: Literal["own", "shuffled", "phase"] = "own"
     episodes: tuple[int, ...] | None = None
     val_episodes: tuple[int, ...] = ()
     val_every: int = 0
@@ -82,6 +88,8 @@ class TrainConfig:
             raise ValueError(f"representation: no such quantity {sorted(unknown)}")
         if self.mixture is not None and (min(self.mixture) < 0 or sum(self.mixture) <= 0):
             raise ValueError(f"mixture: weights are not negative and not all zero: {self.mixture}")
+        if self.speeds is not None and not all(0 < speed <= 4 for speed in self.speeds):
+            raise ValueError(f"speeds lie above 0 and up to 4, not {self.speeds}")
         if self.episodes is not None and set(self.episodes) & set(self.val_episodes):
             raise ValueError(
                 f"episodes both trained and held out: {sorted(set(self.episodes) & set(self.val_episodes))}"

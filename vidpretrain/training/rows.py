@@ -9,13 +9,14 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.errors import DatasetError
-from vidpretrain.transforms import Paired
+from vidpretrain.transforms import Paired, absolute_chunk, relative_chunk
 from vidpretrain.types import ActionSpec
 
 Array = np.ndarray
@@ -38,7 +39,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a cache that a run uses: `index` are chunk starts, `first` and `end` bound their episodes."""
+    """The rows of a cache that a run uses: `index` are chunk starts, `first` and `end` bound their episodes.
+
+    `speed` is how fast chunks and histories run through the recording: at .5 a chunk of 16 steps is what happened in
+    the 8 rows after its start, so that motion takes twice as long. `donor` names for each row the row (a place in
+    `index`) whose motion it is given instead of its own: the control of shuffled labels.
+    """
 
     cache: TrainingCache
     spec: ActionSpec
@@ -47,6 +53,8 @@ class Rows:
     end: Int64[Array, " n"]
     history: tuple[int, ...]
     max_weight: float = 4.0
+    speed: float = 1.0
+    donor: Int64[Array, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -58,14 +66,50 @@ class Rows:
 
     def chunk(self, which: Int64[Array, " b"]) -> tuple[Array, Array]:
         """(absolute actions (b h d), weight (b h d)); after the episode's end the weight is zero."""
-        row = self.index[which][:, None] + np.arange(self.spec.horizon)
+        if self.donor is None:
+            return self._chunk(which)
+        return self._donated(which)
+
+    def _donated(self, which: Array) -> tuple[Array, Array]:
+        """The donors' chunks as motion from these rows' own states."""
+        assert self.donor is not None
+        lender = self.donor[which]
+        action, weight = self._chunk(lender)
+        lent, own = self.state(lender)[0], self.state(which)[0]
+        moved = absolute_chunk(own, relative_chunk(lent, action, self.spec), self.spec).astype(np.float32)
+        usable = (weight > 0) & np.isfinite(moved)
+        return np.where(usable, moved, action), np.where(usable, weight, 0.0).astype(np.float32)
+
+    def _chunk(self, which: Array) -> tuple[Array, Array]:
+        relative = np.array([g.representation == "relative" for g in self.spec.groups for _ in g.names])
+        if self.speed == 1.0:
+            action, weight = self._action(which, np.arange(self.spec.horizon))
+        else:
+            action, weight = self._between(which, (np.arange(self.spec.horizon) + 1) * self.speed - 1.0)
+        usable = np.isfinite(action) & (weight > 0) & (self.state(which)[1][:, None] | ~relative)
+        return action, np.where(usable, weight, 0.0).astype(np.float32)
+
+    def _between(self, which: Array, at: Array) -> tuple[Array, Array]:
+        """Actions at `at` (h) rows after the starts, between rows; -1 is the state at the start. Poses are interpolated
+        in their columns and made rotations again where they are used."""
+        low = np.floor(at).astype(np.int64)
+        share = (at - low).astype(np.float32)[None, :, None]
+        first, weight = self._action(which, np.maximum(low, 0))
+        second, above = self._action(which, np.maximum(low + 1, 0))
+        still = np.broadcast_to(self.state(which)[0][:, None], first.shape)
+        first = np.where((low < 0)[None, :, None], still, first)
+        inside = share == 0
+        action = np.where(inside, first, (1 - share) * first + share * second)
+        return action, np.where(inside, weight, np.minimum(weight, above))
+
+    def _action(self, which: Array, offset: Array) -> tuple[Array, Array]:
+        """(absolute actions, weights) of the rows `offset` (h) after the starts; weight 0 where there is none."""
+        row = self.index[which][:, None] + offset
         inside = row < self.end[which][:, None]
         row = np.minimum(row, self.end[which][:, None] - 1)
         action = np.asarray(self.cache.action[row], dtype=np.float32)
         weight = np.minimum(np.asarray(self.cache.weight[row], dtype=np.float32), self.max_weight)
         usable = inside[..., None] & np.asarray(self.cache.valid[row]) & np.isfinite(action) & np.isfinite(weight)
-        relative = np.array([g.representation == "relative" for g in self.spec.groups for _ in g.names])
-        usable &= self.state(which)[1][:, None] | ~relative
         return action, np.where(usable, weight, 0.0).astype(np.float32)
 
     def state(self, which: Int64[Array, " b"]) -> tuple[Array, Array]:
@@ -73,8 +117,14 @@ class Rows:
         return self._state(self.index[which])
 
     def past(self, which: Int64[Array, " b"]) -> tuple[Array, Array]:
-        """(absolute states (b t d), known) at the history's offsets; before the episode's start its first row."""
-        row = self.index[which][:, None] + np.array(self.history, dtype=np.int64)
+        """(absolute states (b t d), known) at the history's offsets; before the episode's start its first row.
+
+        At another speed than 1 the offsets are scaled with it, to the nearest row and at least one.
+        """
+        back = np.array(self.history, dtype=np.int64)
+        if self.speed != 1.0:
+            back = np.minimum(np.rint(back * self.speed).astype(np.int64), -1)
+        row = self.index[which][:, None] + back
         return self._state(np.maximum(row, self.first[which][:, None]))
 
     def _state(self, row: Array) -> tuple[Array, Array]:
@@ -125,6 +175,9 @@ def open_rows(
     horizon: int | None = None,
     representation: dict[str, str] | None = None,
     max_weight: float = 4.0,
+    speed: float = 1.0,
+    labels: Literal["own", "shuffled", "phase"] = "own",
+    seed: int = 0,
 ) -> Rows:
     """Rows of a cache whose chunk has a valid first action or later one, of some or all episodes.
 
@@ -132,6 +185,8 @@ def open_rows(
         episodes: places in the cache of the episodes to use (None: all), `without` those to leave out.
         horizon: chunk length instead of the spec's.
         representation: per quantity, "relative" or "absolute" instead of the spec's.
+        speed: see `Rows`. labels: whose motion rows are given: their own, that of a row drawn from all ("shuffled"), or
+            that of another episode at the same share of its length ("phase"); drawn with `seed`.
 
     Raises:
         DatasetError: an episode does not exist, or nothing is left.
@@ -153,7 +208,33 @@ def open_rows(
         raise DatasetError(
             "no row of the cache can be trained on", asked=f"episodes {used}", found=f"{len(index)} rows, none valid"
         )
-    return Rows(opened, spec, index[some], first[some], end[some], tuple(history), max_weight)
+    rows = Rows(opened, spec, index[some], first[some], end[some], tuple(history), max_weight, speed)
+    return rows if labels == "own" else dataclasses.replace(rows, donor=_donors(rows, labels, seed))
+
+
+def _donors(rows: Rows, labels: str, seed: int) -> Array:
+    """Places of the rows whose motion is lent, never twice the same by accident: a permutation, or the phase's row.
+
+    Raises:
+        DatasetError: a single episode has no other one.
+    """
+    rng = np.random.default_rng((seed, 7))
+    if labels == "shuffled":
+        return rng.permutation(len(rows)).astype(np.int64)
+    starts = np.unique(rows.first)
+    if len(starts) < 2:
+        raise DatasetError(
+            "labels of the same phase come from another episode", asked="labels=phase", found="one episode"
+        )
+    order = rng.permutation(len(starts))
+    lender = dict(zip(starts[order].tolist(), np.roll(starts[order], 1).tolist(), strict=True))
+    length = {int(start): int(end - start) for start, end in zip(rows.first, rows.end, strict=True)}
+    other = np.array([lender[int(start)] for start in rows.first], dtype=np.int64)
+    share = (rows.index - rows.first) / np.maximum([length[int(s)] for s in rows.first], 1)
+    wanted = other + np.floor(share * np.array([length[int(s)] for s in other])).astype(np.int64)
+    ranked = np.argsort(rows.index, kind="stable")
+    at = np.searchsorted(rows.index[ranked], wanted).clip(0, len(rows) - 1)
+    return ranked[at].astype(np.int64)
 
 
 def _spec(cache: TrainingCache, horizon: int | None, representation: dict[str, str]) -> ActionSpec:

@@ -78,7 +78,14 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         "representation": dict(config.representation),
         "max_weight": config.max_weight,
     }
-    rows = [open_rows(c, episodes=config.episodes, without=config.val_episodes, **options) for c in caches]
+    speeds = config.speeds or (1.0,) * len(caches)
+    if len(speeds) != len(caches):
+        raise ConfigError("speeds: one for each cache", asked=config.speeds, valid=f"{len(caches)} numbers")
+    own = {"labels": config.labels, "seed": config.seed}
+    rows = [
+        open_rows(c, episodes=config.episodes, without=config.val_episodes, speed=speed, **own, **options)
+        for c, speed in zip(caches, speeds, strict=True)
+    ]
     sizes = {tuple(one.cache.images.shape[1:]) for one in rows}
     if len(sizes) != 1:
         raise DatasetError("caches differ in picture size", found=sorted(sizes), valid="one size for a run")
@@ -89,7 +96,9 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows), vidpretrain.__version__)
     )
     lent = {} if source is None else warm_start(model, source, config.adapters, config.init_adapter_from)
-    val = open_rows(caches[0], episodes=config.val_episodes, **options) if config.val_episodes else None
+    val = (
+        open_rows(caches[0], episodes=config.val_episodes, speed=speeds[0], **options) if config.val_episodes else None
+    )
     return Setup(
         model=model,
         rows=rows,

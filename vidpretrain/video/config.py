@@ -14,6 +14,10 @@ class VideoConfig:
     `paths` are files and folders (searched recursively). `cut_threshold` is the difference of two neighbouring frames
     above which a shot ends (0 same picture, 1 nothing in common); `cut_margin_s` is thrown away on each side of a cut;
     shots longer than `max_clip_s` are divided evenly. `license` holds for files without a manifest or sidecar.
+
+    `mirrored` says whether the pictures are mirror images (selfies) and are to be flipped back, `turn_deg` is the
+    counter-clockwise turn that makes pictures upright which the container says are upright already; where they are None
+    the sidecars say it. Neither can be seen in a picture.
     """
 
     paths: tuple[Path, ...] = ()
@@ -24,6 +28,8 @@ class VideoConfig:
     max_clip_s: float = 30.0
     max_frame_px: int = 8192
     license: str = "unknown"
+    mirrored: bool | None = None
+    turn_deg: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.cut_threshold <= 1:
@@ -32,5 +38,7 @@ class VideoConfig:
             raise ValueError("cut_margin_s and min_clip_s are not negative")
         if self.max_clip_s < max(self.min_clip_s, 0.1):
             raise ValueError(f"max_clip_s is at least min_clip_s and 0.1, not {self.max_clip_s}")
+        if self.turn_deg is not None and self.turn_deg not in (0, 90, 180, 270):
+            raise ValueError(f"turn_deg is 0, 90, 180, 270 or null, not {self.turn_deg}")
         if self.max_frame_px < 16:
             raise ValueError(f"max_frame_px is at least 16, not {self.max_frame_px}")

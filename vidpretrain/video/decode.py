@@ -68,11 +68,16 @@ class Frames:
                 return
 
 
-def rgb(frame: Any, width: int, height: int, rotation_deg: int) -> UInt8[np.ndarray, "h w 3"]:
-    """An upright RGB picture by the frame's own colour matrix and range; `width` and `height` are the stored ones."""
-    return upright(frame.to_ndarray(format="rgb24", width=width, height=height), rotation_deg)
+def rgb(frame: Any, width: int, height: int, rotation_deg: int, mirrored: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """A right RGB picture by the frame's own colour matrix and range; `width` and `height` are the stored ones."""
+    return upright(frame.to_ndarray(format="rgb24", width=width, height=height), rotation_deg, mirrored)
 
 
-def upright(picture: UInt8[np.ndarray, "h w 3"], rotation_deg: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture turned counter-clockwise by a multiple of 90 degrees."""
-    return np.ascontiguousarray(np.rot90(picture, rotation_deg // 90)) if rotation_deg else picture
+def upright(
+    picture: UInt8[np.ndarray, "h w 3"], rotation_deg: int, mirrored: bool = False
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture turned counter-clockwise by a multiple of 90 degrees, then flipped left-right if `mirrored`."""
+    if not (rotation_deg or mirrored):
+        return picture
+    turned = np.rot90(picture, rotation_deg // 90)
+    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)

@@ -16,9 +16,11 @@ class VideoInfo(Frozen):
     """One video file: its decodable frames in presentation order.
 
     `width_px` and `height_px` are those of the upright picture, `rotation_deg` the counter-clockwise turn (0, 90, 180
-    or 270) that makes the stored picture upright. `pts` are the container's own stamps of the decodable frames,
-    `time_ns` the same relative to the first of them. `truncated` tells of a broken tail or broken frames that are not
-    among them. `metadata` has lower-case keys; `make`, `model` and `focal_length_35mm` where a camera left them.
+    or 270) that makes the stored picture upright, `mirrored` whether it is flipped left-right after that;
+    `orientation_from` says whether the container alone knew it, or somebody had to tell. `pts` are the container's own
+    stamps of the decodable frames, `time_ns` the same relative to the first of them. `truncated` tells of a broken tail
+    or broken frames that are not among them. `metadata` has lower-case keys; `make`, `model` and `focal_length_35mm`
+    where a camera left them, `facing` (front) where it says so.
     """
 
     path: str
@@ -34,6 +36,8 @@ class VideoInfo(Frozen):
     backend: Literal["decord", "pyav"]
     truncated: bool
     metadata: dict[str, str] = field(default_factory=dict)
+    mirrored: bool = False
+    orientation_from: Literal["container", "given"] = "container"
 
     @property
     def frame_count(self) -> int:

@@ -15,6 +15,7 @@ from vidpretrain.video import containers
 from vidpretrain.video.config import VideoConfig
 from vidpretrain.video.decode import Frames, open_container
 from vidpretrain.video.info import VideoInfo
+from vidpretrain.video.orientation import Orientation, facing, given_orientation, stored_orientation
 from vidpretrain.video.sources import file_sha256
 
 _CAMERA_KEYS = {
@@ -30,7 +31,7 @@ def probe(path: Path | str, config: VideoConfig | None = None) -> VideoInfo | Re
     The extension does not matter, the content does. A broken tail or broken frames are left out and recorded.
 
     Raises:
-        InputError: the path does not exist or is a folder.
+        InputError: the path does not exist or is a folder, or the sidecar beside it is wrong.
         MissingExtra: decord is asked for and not installed.
     """
     config, path = config or VideoConfig(), Path(path)
@@ -72,7 +73,7 @@ def _probe_container(path: Path, sha256: str, early: bool, known: bool, config: 
 def _decode_all(path, sha256, early, container, stream, config: VideoConfig) -> VideoInfo | Reject:
     frames, pts, first = Frames(container, stream), [], None
     for stamp, frame in frames:
-        first = first or (frame.width, frame.height, frame.rotation)
+        first = first or (frame.width, frame.height, stored_orientation(frame))
         pts.append(stamp)
     truncated = early or frames.broken > 0
     if not pts or first is None:
@@ -81,10 +82,12 @@ def _decode_all(path, sha256, early, container, stream, config: VideoConfig) -> 
     if len(pts) == 1:
         tail = " before it breaks off" if truncated else ""
         return Reject(reason=Reason.TOO_SHORT, detail=f"{path.name} has one frame{tail}")
-    width, height, rotation = first[0], first[1], round(first[2] / 90) * 90 % 360
+    width, height, stored = first
+    given = given_orientation(path, config)
+    shown, by_hand = stored.then(given), given != Orientation()
     if max(width, height) > config.max_frame_px:  # the header lied
         return Reject(reason=Reason.TOO_LARGE, detail=f"{path.name} has frames of {width} x {height} px")
-    if rotation % 180:
+    if shown.turn_deg % 180:
         width, height = height, width
     time_ns = _to_ns(pts, stream.time_base)
     tick_ns = float(stream.time_base) * NS_PER_S
@@ -94,12 +97,14 @@ def _decode_all(path, sha256, early, container, stream, config: VideoConfig) -> 
         codec=stream.codec_context.codec.canonical_name,
         width_px=width,
         height_px=height,
-        rotation_deg=rotation,
+        rotation_deg=shown.turn_deg,
+        mirrored=shown.mirrored,
+        orientation_from="given" if by_hand else "container",
         pts=np.array(pts, dtype=np.int64),
         time_ns=time_ns,
         average_rate_hz=float((len(pts) - 1) / ((pts[-1] - pts[0]) * stream.time_base)),
         variable_rate=_is_variable(time_ns, tick_ns),
-        backend=_choose_backend(path, time_ns, truncated, config),
+        backend="pyav" if by_hand or shown.mirrored else _choose_backend(path, time_ns, truncated, config),
         truncated=truncated,
         metadata=_metadata(container, stream),
     )
@@ -150,4 +155,6 @@ def _metadata(container: Any, stream: Any) -> dict[str, str]:
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
         raw["pixel_aspect"] = str(aspect)
+    if facing(raw):
+        raw["facing"] = "front"
     return raw

@@ -77,13 +77,15 @@ class VideoReader:
 
 
 def open_video(info: VideoInfo, backend: Literal["auto", "decord", "pyav"] = "auto") -> VideoReader:
-    """A reader of the video; `auto` is the backend that `probe` chose.
+    """A reader of the video; `auto` is the backend that `probe` chose. Only PyAV flips, and turns by hand.
 
     Raises:
         InputError: the file is gone or changed since it was probed.
         MissingExtra: decord is asked for and not installed.
     """
     name = info.backend if backend == "auto" else backend
+    if info.mirrored or info.orientation_from == "given":
+        name = "pyav"  # decord turns pictures as the container says, and knows no mirror
     return VideoReader(info, _Decord(info) if name == "decord" else _PyAV(info))
 
 
@@ -121,7 +123,7 @@ class _PyAV:
         if info.rotation_deg % 180:
             width, height = height, width
         for index in indices:
-            yield rgb(self._frame(index), width, height, info.rotation_deg)
+            yield rgb(self._frame(index), width, height, info.rotation_deg, info.mirrored)
 
     def _frame(self, index: int) -> Any:
         if not self._next <= index <= self._next + _AHEAD:

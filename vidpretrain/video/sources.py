@@ -2,8 +2,9 @@
 
 A `manifest.tsv` beside a video has a header line and one row per file (column `name`); a `NAME.json` beside it wins
 over the manifest. Both may hold license (or licence), attribution, consent, repo, commit, path and instruction (or
-what: what happens in the video); the JSON file also intrinsics: `K` (3 by 3, pixels of the upright picture) or fx, fy,
-cx, cy, and `distortion` (OpenCV order).
+what: what happens in the video), mirrored (true for a mirror image) and turn_deg (the counter-clockwise turn that makes
+the picture upright, where the container does not know it); the JSON file also intrinsics: `K` (3 by 3, pixels of the
+upright, unmirrored picture) or fx, fy, cx, cy, and `distortion` (OpenCV order).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
         InputError: the sidecar is there and wrong.
     """
     path = Path(path)
-    facts = _sidecar(path)
+    facts = read_sidecar(path)
     try:
         if "K" in facts:
             K = np.array(facts["K"], dtype=float).reshape(3, 3)
@@ -96,6 +97,25 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise InputError("focal lengths are positive numbers", asked=path.with_suffix(".json"), found=K.tolist())
     return Intrinsics(K=K, distortion=distortion)
+
+
+def read_sidecar(path: Path | str) -> dict[str, Any]:
+    """What `NAME.json` beside a video says, by key; empty without one.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    path = Path(path)
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file() or sidecar == path:
+        return {}
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
+    if not isinstance(facts, dict):
+        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
+    return facts
 
 
 def _files(path: Path) -> list[Path]:
@@ -122,7 +142,7 @@ def _source(path: Path, license: str) -> Source:
         sha256 = file_sha256(path)
     except OSError:  # `probe` says why, as a Reject
         sha256 = ""
-    facts = {**_manifest_row(path), **_sidecar(path)}
+    facts = facts_of(path)
     origin = "/".join(str(facts[key]) for key in ("repo", "commit", "path") if facts.get(key))
     return Source(
         source_id=source_id(path, sha256),
@@ -133,6 +153,16 @@ def _source(path: Path, license: str) -> Source:
         consent=str(facts.get("consent") or "unknown"),
         instruction=str(facts.get("instruction") or facts.get("what") or ""),
     )
+
+
+def facts_of(path: Path | str) -> dict[str, Any]:
+    """What manifest and sidecar say of a file, the sidecar's word last.
+
+    Raises:
+        InputError: one of them is there and cannot be read.
+    """
+    path = Path(path)
+    return {**_manifest_row(path), **read_sidecar(path)}
 
 
 def _manifest_row(path: Path) -> dict[str, Any]:
@@ -147,16 +177,3 @@ def _manifest_row(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"not a table of tab-separated columns: {error}", asked=manifest) from None
     return {}
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    sidecar = path.with_suffix(".json")
-    if not sidecar.is_file() or sidecar == path:
-        return {}
-    try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
-    if not isinstance(facts, dict):
-        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
-    return facts

@@ -11,6 +11,7 @@ from vidpretrain.actions.config import ActionConfig
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.evaluate.config import EvaluateConfig
 from vidpretrain.feasibility.config import FeasibilityConfig
+from vidpretrain.gap.config import GapConfig
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion_files.config import MotionFileConfig
@@ -93,6 +94,7 @@ class RunConfig:
     finetune: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
+    gap: GapConfig = field(default_factory=GapConfig)
     sim: SimConfig = field(default_factory=SimConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 

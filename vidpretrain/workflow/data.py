@@ -57,6 +57,8 @@ def _facts(outcome: Any) -> dict[str, Any]:
             "frames": info.frame_count,
             "seconds": round(info.duration_ns / 1e9, 2),
             "rotation_deg": info.rotation_deg,
+            "mirrored": info.mirrored,
+            "camera": info.metadata.get("facing", ""),
             "variable_rate": info.variable_rate,
             "truncated": info.truncated,
             "decoder": info.backend,

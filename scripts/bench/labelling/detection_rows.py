@@ -29,7 +29,7 @@ def detection_rows(samples: list[Sample], row: Callable[..., dict[str, Any]]) ->
             row(f"{word}: detection, hands found", found, "share", _BARS[view], at_least=True),
             row(f"{word}: detection, wrong hands", total["wrong"] / emitted, "share", 0.003),
             row(f"{word}: detection, side right", 1 - total["exchanged_true"] / emitted, "share", 0.995, at_least=True),
-            row(f"{word}: detection, points of a mirrored hand", total["mirrored"] / emitted, "share"),
+            row(f"{word}: detection, palm facing backwards", total["backwards"] / max(total["hit"], 1.0), "share"),
         ]
         if view == "head":
             false = float(np.mean(np.concatenate([s.tracks[2].found for s in chosen])))
