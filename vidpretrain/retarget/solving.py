@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpretrain.collision import Shapes
+from vidpretrain.errors import InputError
 from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.robot import Robot
@@ -39,8 +40,10 @@ def solve(
     `tree` is the robot's, with more sites perhaps. `names` tells the error site of each of the problem's terms.
     Links are held `config.collision_margin_m` apart, by the convex hulls of their shapes; targets give way.
 
+    A robot whose model MuJoCo does not compile is left as it is by "auto"; `figures["shapes_unknown"]` says so.
+
     Raises:
-        InputError: MuJoCo does not compile the robot's model.
+        InputError: `config.self_collision` is true, and MuJoCo does not compile the robot's model.
     """
     free = _best(tree, problem, names, start)
     finite = np.isfinite(free.joint_pos).all() and np.isfinite(free.T_world_base).all()
@@ -48,10 +51,16 @@ def solve(
         return Solved(free=free, solution=free, figures={})
     from vidpretrain.collision import hulls_of, model_of
 
-    model = model_of(robot)
-    if not len(model.pairs):
+    try:
+        model = model_of(robot)
+        shapes = hulls_of(robot) if len(model.pairs) else None
+    except InputError:
+        if config.self_collision != "auto":
+            raise
+        return Solved(free=free, solution=free, figures={"shapes_unknown": 1.0})
+    if shapes is None:
         return Solved(free=free, solution=free, figures={})
-    shapes, solution = hulls_of(robot), free
+    solution = free
     depth = _depths(shapes, free)
     before = after = int((depth > 0.0).sum())
     if (depth > _least_depth(config)).any():
