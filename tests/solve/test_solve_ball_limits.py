@@ -90,10 +90,11 @@ def test_a_ball_pays_for_a_speed_limit_about_what_three_hinges_pay():
         tree = arm(kind)
         asked = sweep(tree, 1.0, np.array([0.3, 0.0, 0.1]))  # in a plane, where a turn is one hinge's
         free = solve_clip(tree, asked, bent(tree))
-        held = solve_clip(tree, dataclasses.replace(asked, max_speed=np.full(len(tree.lower), 4.0)), bent(tree))
+        held = solve_clip(tree, dataclasses.replace(asked, max_speed=np.full(len(tree.lower), 2.5)), bent(tree))
         assert held.cost > 1.5 * free.cost
+        assert (tree.speed(np.asarray(held.joint_pos), RATE) <= 2.5 * (1 + 1e-6)).all()
         costs[kind] = held.cost
-    assert costs["ball"] <= 1.1 * costs["hinges"]
+    assert costs["ball"] <= 1.5 * costs["hinges"]
 
 
 def test_the_projection_stays_inside_limits_and_reaches_the_speed_exactly():

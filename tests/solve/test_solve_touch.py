@@ -68,11 +68,10 @@ def test_what_is_firm_stays_where_something_else_can_move():
         rate_hz=30.0, frames=frames, terms=terms, self_collision=balls, acceleration_weight=np.full(2, 1e-4)
     )
     start = Start(joint_pos=np.zeros(2))
-    both = solve_clip(tree, asked, start).joint_pos
-    firm = solve_clip(tree, dataclasses.replace(asked, firm_joints=np.array([False, True])), start).joint_pos
-    stuck = solve_clip(tree, dataclasses.replace(asked, firm_joints=np.array([True, True])), start).joint_pos
-    for q in (both, firm, stuck):
-        assert distances(balls, tree, np.asarray(q)).min() >= 0.0
-    assert np.abs(both[:, 1]).min() > 0.03  # halves
-    np.testing.assert_allclose(firm[:, 1], 0.0, atol=1e-6)
-    np.testing.assert_allclose(stuck, both, atol=1e-3)
+    free = solve_clip(tree, dataclasses.replace(asked, self_collision=None), start).joint_pos
+    assert distances(balls, tree, np.asarray(free)).max() < -0.05
+    for firm in ([False, True], [True, False], [True, True]):
+        held = solve_clip(tree, dataclasses.replace(asked, firm_joints=np.array(firm)), start).joint_pos
+        assert distances(balls, tree, np.asarray(held)).min() >= 0.0
+        if not all(firm):
+            np.testing.assert_allclose(held[:, firm], free[:, firm], atol=1e-6)

@@ -56,9 +56,22 @@ def slow(work: Work) -> None:
     flat = L.var_column >= 0
     for i in balls:
         flat[i : i + 3] = False
-        slow_ball(Q, int(L.var_column[i]), D.lower, D.upper, int(i), float(D.step[i]) * (1.0 - _ROUNDING))
+        _slow_turns(Q, int(L.var_column[i]), D.lower, D.upper, int(i), float(D.step[i]) * (1.0 - _ROUNDING))
     columns = L.var_column[flat]
     Q[:, columns] = slowed(Q[:, columns], D.step[flat])
+
+
+def _slow_turns(Q: np.ndarray, j: int, lower: np.ndarray, upper: np.ndarray, i: int, step: float) -> None:
+    """Hold the ball at column j back, in place: between a path that lags behind and one that begins early."""
+    ahead, back = Q.copy(), Q[::-1].copy()
+    slow_ball(ahead, j, lower, upper, i, step)
+    slow_ball(back, j, lower, upper, i, step)
+    early = back[::-1, j : j + 3]
+    near = (
+        np.linalg.norm(early - ahead[:, j : j + 3], axis=1, keepdims=True) < np.pi
+    )  # else they name turns differently
+    Q[:, j : j + 3] = np.where(near, 0.5 * (ahead[:, j : j + 3] + early), ahead[:, j : j + 3])
+    slow_ball(Q, j, lower, upper, i, step)
 
 
 def steps(work: Work) -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ def agreed(found: Touches, limb: np.ndarray, frames: int, sigma_frames: float) -
     """
     from scipy.ndimage import gaussian_filter1d
 
-    out = np.ascontiguousarray(found.normal[:, :3])
+    out = np.array(found.normal[:, :3], order="C")
     depth = np.maximum(0.0, -found.gap_m)
     if not (depth > _DEEP_M).any():
         return out
