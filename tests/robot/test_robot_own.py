@@ -12,8 +12,9 @@ import yaml
 
 from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownName
 from vidpretrain.kinematics import site_poses
-from vidpretrain.robot import Robot, find_assets, load_robot
+from vidpretrain.robot import Robot, find_assets, load_robot, mj_spec
 from vidpretrain.robot import load as loading
+from vidpretrain.robot.qpos import qpos_columns
 
 
 def poses(r: Robot, q: np.ndarray | None = None) -> dict[str, np.ndarray]:
