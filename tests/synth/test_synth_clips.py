@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from vidpretrain import geometry, skeletons
-from vidpretrain.errors import InputError, MissingAsset
+from vidpretrain.errors import InputError, MissingAsset, UsageError
 from vidpretrain.pipeline.workers import map_items
 from vidpretrain.sim import choose_gl, load_truth
 from vidpretrain.synth import SynthConfig, load_motion, plan, synthesize
 from vidpretrain.synth.render import render_clip
+from vidpretrain.workflow.config import RunConfig
+from vidpretrain.workflow.synthesis import synth
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="Anny is not installed")
 TINY = SynthConfig(
@@ -164,6 +166,18 @@ def test_what_is_there_is_kept_and_what_is_not_is_made(rendered):
     third = synthesize(TINY, out)
     assert third.made == 1
     assert [row["made"] for row in third.rows] == [False, False, False, True, False]
+
+
+def test_the_verb_says_what_there_is(rendered):
+    out, _ = rendered
+    said = synth(RunConfig(synth=TINY), (), out=str(out))
+    assert said["ok"]
+    assert said["clips"] == 5
+    assert said["failed"] == []
+    assert {row["group"]: row["frames"] for row in said["groups"]} == dict.fromkeys(TINY.groups, 6)
+    assert "Truth is beside each video" in said["message"]
+    with pytest.raises(UsageError, match="no inputs"):
+        synth(RunConfig(synth=TINY), ("video.mp4",), out=str(out))
 
 
 def test_a_clip_that_fails_does_not_stop_the_others(tmp_path, rendered):
