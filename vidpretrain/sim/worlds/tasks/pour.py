@@ -54,6 +54,7 @@ class Pour(Task):
         lean = np.arctan2(up @ level, up @ np.cross(level, forearm))
         axis = (-TURN_RAD - lean) * forearm
         q, held, cup = geometry.quat_exp(axis), do.palm["right"], stage.at("cup")
-        goal = geometry.pose(geometry.quat_mul(q, held[:4]), cup + geometry.rotate(q, held[4:] - cup))
-        yield from do.move(1.8, {"right": goal})
+        mouth = HALF_M * geometry.rotate(q, up)  # ends over the middle of the bowl
+        goal = stage.at("bowl", z=0.065) - mouth + geometry.rotate(q, held[4:] - cup)
+        yield from do.move(2.2, {"right": geometry.pose(geometry.quat_mul(q, held[:4]), goal)})
         yield from do.wait(1.5)
