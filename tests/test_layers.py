@@ -16,8 +16,8 @@ PACKAGE = "vidpretrain"
 LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
-    **dict.fromkeys(("pose", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"), 2),
-    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
+    **dict.fromkeys(("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"), 2),
+    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import", "synth"), 3),
     "model": 4,
     "training": 5,
     "evaluate": 6,
@@ -31,8 +31,8 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("geometry", "timebase"),
     ("types", "timebase"),
     ("tree", "kinematics", "robot", "collision", "solve", "human"),
-    ("pose", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"),
-    ("transforms", "dataset", "sim", "robot_import", "pipeline"),
+    ("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"),
+    ("transforms", "dataset", "sim", "robot_import", "pipeline", "synth"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )
 TORCH_LAYER = 4

@@ -61,6 +61,7 @@ class Reason(enum.StrEnum):
     SEVERAL_PEOPLE = "several_people"
     TELEPORTING = "teleporting"
     UPSIDE_DOWN = "upside_down"
+    CAMERA_NOT_SOLVED = "camera_not_solved"
     SIDEWAYS = "sideways"
     MOTIONLESS = "motionless"
     NO_USABLE_SEGMENT = "no_usable_segment"
@@ -132,7 +133,12 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Camera(Frozen):
-    """Pinhole intrinsics, where they come from, and the camera's pose if it is known."""
+    """Intrinsics, where they come from and how sure they are, and the camera's pose if it is known.
+
+    `distortion` is OpenCV's: radial and tangential (0, 4, 5, 8, 12 or 14 numbers), or of its fisheye model (4).
+    `focal_sigma` is one standard deviation of the focal length, as a part of it. `path` says how the camera moved:
+    static, turning (`rotation`), turning and moving (`full`), unsolved, or unknown where nobody looked.
+    """
 
     K: Float64[np.ndarray, "3 3"]
     distortion: Float64[np.ndarray, " n"]
@@ -141,6 +147,9 @@ class Camera(Frozen):
     T_world_camera: Float64[np.ndarray, "t 7"] | None = None
     intrinsics_from: Literal["given", "metadata", "assumed"] = "assumed"
     gravity_from: Literal["given", "metadata", "body", "assumed"] = "assumed"
+    lens: Literal["radial", "fisheye"] = "radial"
+    focal_sigma: float = 0.0
+    path: Literal["static", "rotation", "full", "unsolved", "unknown"] = "unknown"
 
     @property
     def fov_x_rad(self) -> float:
@@ -185,6 +194,8 @@ class HumanMotion(Frozen):
 
     `T_world_root` is the pelvis (x forward, y left, z up), NaN where it was never seen. `valid` is false where
     nothing may be used; `imputed` marks points that were filled in. `contact` columns are left foot, right foot.
+    `T_world_head` is the head of the wearer of an egocentric camera (between the eyes; x forward, y left, z up), None
+    where the view is another or the camera was not solved.
     """
 
     clip_id: str
@@ -201,12 +212,14 @@ class HumanMotion(Frozen):
     view: Literal["ego", "third"]
     body_seen: bool
     camera: Camera
+    T_world_head: Float64[np.ndarray, "t 7"] | None = None
 
     def check(self) -> None:
         _same_length(
             self,
             time_ns=self.time_ns,
             T_world_root=self.T_world_root,
+            T_world_head=self.T_world_head,
             p_world_keypoint=self.p_world_keypoint,
             sigma_m=self.sigma_m,
             valid=self.valid,

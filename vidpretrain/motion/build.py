@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidpretrain import geometry, skeletons, timebase
+from vidpretrain.camera import Background, CameraPath, solve_path
 from vidpretrain.motion import bones, clean, gaps
 from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
 from vidpretrain.motion.camera import camera_for
@@ -16,20 +17,26 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit import fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
+from vidpretrain.motion.moving import body_in_world, hand_in_world, head_pose, mean_pose, poses_of, widened, with_path
 from vidpretrain.motion.view import decide_view
-from vidpretrain.motion.world import foot_contact, root_pose, world_for
-from vidpretrain.types import Clip, HumanMotion, PoseTrack, Reason, Reject
+from vidpretrain.motion.world import World, foot_contact, root_pose, world_for
+from vidpretrain.types import Camera, Clip, HumanMotion, PoseTrack, Reason, Reject
 
 TRACKS = ("hand21_left", "hand21_right", "body33")
 
 
 def build_motion(
-    tracks: Sequence[PoseTrack], clip: Clip, config: MotionConfig, metadata: Mapping[str, Any] | None = None
+    tracks: Sequence[PoseTrack],
+    clip: Clip,
+    config: MotionConfig,
+    metadata: Mapping[str, Any] | None = None,
+    seen: Background | CameraPath | None = None,
 ) -> tuple[HumanMotion, ...] | Reject:
     """One `HumanMotion` (human75, world frame, metres) for each stretch with a hand or an arm, in order of time.
 
     `tracks` are hand21_left, hand21_right and body33 on one time grid, `metadata` what the file says of its lens
-    (see `camera_for`). A bad clip comes back as a Reject (TOO_SHORT, HANDS_TOO_RARE, NO_USABLE_SEGMENT).
+    (see `camera_for`), `seen` what its background did or its camera's path (None: the camera stands still). A bad clip
+    comes back as a Reject (TOO_SHORT, HANDS_TOO_RARE, NO_USABLE_SEGMENT, CAMERA_NOT_SOLVED).
 
     Raises:
         ValueError: the tracks are not these three, or their times differ or do not increase.
@@ -41,12 +48,18 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
+    path = solve_path(seen, camera, config.camera, view) if isinstance(seen, Background) else seen
+    if isinstance(path, Reject):
+        return path
+    camera = with_path(camera, path)
     if config.method == "fit":
         body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
     elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)
-        body, hands = stand_on_floor(body, hands, world_for(body, view, hands, config), time_ns, config)
-    whole = gaps.impute(_assemble(clip, time_ns, body, hands, camera, view, config), config.gaps)
+        world = _world(body, hands, camera, path, view, config)
+        T_world_camera = geometry.compose(world.T_world_camera, poses_of(camera, len(time_ns)))
+        body, hands = stand_on_floor(body, hands, T_world_camera, time_ns, config)
+    whole = gaps.impute(_assemble(clip, time_ns, body, hands, camera, path, view, config), config.gaps)
     return _segments(whole, config)
 
 
@@ -83,26 +96,43 @@ def _lift(named: dict[str, PoseTrack], clip: Clip, time_ns: np.ndarray, config: 
     return view, camera, body if body is not None and body.found.any() else None, hands
 
 
-def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, view, config) -> HumanMotion:
+def _world(body: Body | None, hands, camera: Camera, path: CameraPath | None, view: str, config: MotionConfig) -> World:
+    moving = camera.T_world_camera
+    return world_for(
+        None if body is None else body_in_world(body, camera),
+        view,
+        hands,
+        config,
+        None if path is None else path.up_first,
+        geometry.IDENTITY_POSE if moving is None else mean_pose(moving),
+    )
+
+
+def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, path, view, config) -> HumanMotion:
     t = len(time_ns)
-    world = world_for(body, view, hands, config)
+    world = _world(body, hands, camera, path, view, config)
     p, sigma = np.full((t, 75, 3), np.nan), np.full((t, 75), np.nan)
     valid, imputed = np.zeros((t, 75), dtype=bool), np.zeros((t, 75), dtype=bool)
     root, contact = np.full((t, 7), np.nan), np.zeros((t, 2))
     if body is not None:
-        p_body = geometry.transform(world.T_world_camera, body.p_camera)
+        p_body = geometry.transform(world.T_world_camera, body_in_world(body, camera).p_camera)
         root, contact = root_pose(p_body, body), foot_contact(p_body, body, time_ns)
-        p[:, skeletons.BODY_SLICE], sigma[:, skeletons.BODY_SLICE] = p_body, body.sigma_m
+        p[:, skeletons.BODY_SLICE], sigma[:, skeletons.BODY_SLICE] = p_body, widened(body.sigma_m, body.p_camera, path)
         valid[:, skeletons.BODY_SLICE], imputed[:, skeletons.BODY_SLICE] = body.seen, body.imputed
     for side, part in skeletons.HAND_SLICES.items():
         hand = hands[side]
-        p[:, part] = geometry.transform(world.T_world_camera, hand.p_camera)
+        p[:, part] = geometry.transform(world.T_world_camera, hand_in_world(hand, camera))
         # on a body the hand hangs on the fused wrist; alone its depth is as doubtful as its size and the lens
         alone = np.hypot(hand.sigma_m, hand.sigma_depth_m / np.sqrt(3.0))
         on_body = hand.seen & (body.found if body is not None else False)
-        sigma[:, part] = np.where(on_body, hand.sigma_m, alone)[:, None]
+        own = np.repeat(np.where(on_body, hand.sigma_m, alone)[:, None], 21, axis=1)
+        sigma[:, part] = widened(own, hand.p_camera, path)
         valid[:, part], imputed[:, part] = hand.seen[:, None], hand.imputed[:, None]
     valid &= np.isfinite(p).all(-1)
+    if path is not None and path.moves:
+        valid &= np.isfinite(path.sigma_rad)[:, None]  # nobody knows where the camera was
+    T_world_camera = geometry.compose(world.T_world_camera, poses_of(camera, t))
+    worn = view == "ego" and path is not None and path.motion != "unsolved"
     return HumanMotion(
         clip_id=clip.clip_id,
         skeleton="human75",
@@ -117,9 +147,8 @@ def _assemble(clip, time_ns, body: Body | None, hands: dict[str, Hand], camera, 
         height_from="assumed" if config.height_m is None else "given",
         view=view,
         body_seen=body is not None,
-        camera=dataclasses.replace(
-            camera, T_world_camera=np.tile(world.T_world_camera, (t, 1)), gravity_from=world.gravity_from
-        ),
+        camera=dataclasses.replace(camera, T_world_camera=T_world_camera, gravity_from=world.gravity_from),
+        T_world_head=head_pose(T_world_camera, config.ego_pitch_deg) if worn else None,
     )
 
 
@@ -157,11 +186,12 @@ def _segments(whole: HumanMotion, config: MotionConfig) -> tuple[HumanMotion, ..
 def cut(motion: HumanMotion, start: int, end: int, clip_id: str) -> HumanMotion:
     """Frames [start, end) of a motion under another name."""
     part = slice(start, end)
-    pose = motion.camera.T_world_camera
+    pose, head = motion.camera.T_world_camera, motion.T_world_head
     fields = ("time_ns", "T_world_root", "p_world_keypoint", "sigma_m", "valid", "imputed", "contact")
     return dataclasses.replace(
         motion,
         clip_id=clip_id,
         camera=dataclasses.replace(motion.camera, T_world_camera=None if pose is None else pose[part]),
+        T_world_head=None if head is None else head[part],
         **{name: getattr(motion, name)[part] for name in fields},
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.intrinsics import DISTORTION_LENGTHS
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.gap_config import GapConfig
-
-DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)  # what OpenCV takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +16,20 @@ class MotionConfig:
     """Assumptions and thresholds of the motion room; lengths in metres, times in seconds, angles in degrees.
 
     Intrinsics: `K` (row by row, pixels of the upright picture), else `fov_x_deg`, else `fov_diagonal_deg` count as
-    given; else the clip's metadata; else the two assumed diagonals, by view. The fit runs on through gaps of at most
-    `max_gap_frames` at the clip's own rate and `max_gap_s`, so that a clip of 5 frames/s is not bridged over two
-    seconds; what stays of such gaps, and of longer ones, is for `gaps` to say.
+    given; else the clip's metadata; else the two assumed diagonals, by view. `lens` is OpenCV's model of `distortion`;
+    `camera` is how the camera's motion is found. The fit runs on through gaps of at most `max_gap_frames` at the clip's
+    own rate and `max_gap_s`, so that a clip of 5 frames/s is not bridged over two seconds; what stays of such gaps, and
+    of longer ones, is for `gaps` to say.
     """
 
     method: Literal["fit", "parts"] = "fit"  # one articulated human for the clip, or hands and body apart
     fit: FitConfig = field(default_factory=FitConfig)
     gaps: GapConfig = field(default_factory=GapConfig)
     # camera
+    camera: CameraConfig = field(default_factory=CameraConfig)
     K: tuple[float, ...] | None = None
     distortion: tuple[float, ...] = ()
+    lens: Literal["radial", "fisheye"] = "radial"
     fov_x_deg: float | None = None
     fov_diagonal_deg: float | None = None
     assumed_fov_diagonal_third_deg: float = 68.0
@@ -75,6 +78,8 @@ class MotionConfig:
             raise ValueError(f"K has 9 numbers, row by row; found {len(self.K)}")
         if len(self.distortion) not in DISTORTION_LENGTHS:
             raise ValueError(f"distortion has 4, 5, 8, 12 or 14 coefficients; found {len(self.distortion)}")
+        if self.lens == "fisheye" and len(self.distortion) not in (0, 4):
+            raise ValueError(f"a fisheye has 4 coefficients of distortion; found {len(self.distortion)}")
         for name in ("fov_x_deg", "fov_diagonal_deg", "assumed_fov_diagonal_third_deg", "assumed_fov_diagonal_ego_deg"):
             value = getattr(self, name)
             if value is not None and not 5.0 <= value <= 170.0:

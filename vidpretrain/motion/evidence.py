@@ -66,29 +66,39 @@ def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarra
     return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
 
 
-def pinhole(camera: Camera) -> PinholeCamera:
-    """The camera as the solver's, at the origin: the fit's world is the camera's frame."""
+def pinhole(camera: Camera, part: slice = slice(None)) -> PinholeCamera:
+    """The camera as the solver's in the frames `part`: the fit's world is the first frame's camera, which may move."""
+    moving = camera.T_world_camera
     return PinholeCamera(
-        T_world_camera=geometry.IDENTITY_POSE,
+        T_world_camera=geometry.IDENTITY_POSE if moving is None else moving[part],
         focal_px=np.array([camera.K[0, 0], camera.K[1, 1]]),
         center_px=np.array([camera.K[0, 2], camera.K[1, 2]]),
     )
 
 
 def seen(track: PoseTrack, real: np.ndarray, camera: Camera, centre: list[int]) -> Seen:
-    """What a track says, run on smoothly through frames that are not `real` (t); the ray is that of points `centre`."""
+    """What a track says, run on smoothly through frames that are not `real` (t); the ray is that of points `centre`.
+
+    With a camera that moves (`T_world_camera` (t 7)) the relative points have the axes of the world.
+    """
     ray = unproject(camera, track.p_image_keypoint)
+    moving = camera.T_world_camera
     uv = ray * np.array([camera.K[0, 0], camera.K[1, 1]]) + camera.K[:2, 2]
     middle = np.nan_to_num(ray[:, centre].mean(axis=1))
     relative = np.zeros((*ray.shape[:2], 3)) if track.p_relative_keypoint is None else track.p_relative_keypoint
     relative = np.where(np.isfinite(relative), relative, 0.0)
     turned = geometry.rotate(ray_rotation(middle)[:, None], relative)
+    if moving is not None:
+        turned = geometry.rotate(moving[:, None, :4], turned)
     if track.skeleton == "body33":
         shoulders, hips = uv[:, 11:13].mean(axis=1), uv[:, 23:25].mean(axis=1)
         size = np.fmax(np.linalg.norm(shoulders - hips, axis=-1), np.linalg.norm(uv[:, 11] - uv[:, 12], axis=-1))
     else:
         size = np.linalg.norm(np.diff(uv[:, _MIDDLE], axis=1), axis=-1).sum(axis=1)
-    uv, turned = (_run_on(track.time_ns, points, real) for points in (uv, turned))
+    turned = _run_on(track.time_ns, turned, real)
+    uv = (
+        _run_on(track.time_ns, uv, real) if moving is None else _run_on_moving(track.time_ns, ray, real, camera, moving)
+    )
     known = np.isfinite(size)
     typical = float(np.median(size[known])) if known.any() else 1.0
     return Seen(uv, turned, np.fmax(size, typical))  # foreshortened or lost: as usual
@@ -101,6 +111,15 @@ def _run_on(time_ns, points: np.ndarray, real: np.ndarray) -> np.ndarray:
         return points
     flat = np.where(usable[:, None], points.reshape(len(points), -1), 0.0)
     return bridge(time_ns, flat, usable).reshape(points.shape)
+
+
+def _run_on_moving(time_ns, ray: np.ndarray, real: np.ndarray, camera: Camera, moving: np.ndarray) -> np.ndarray:
+    """Pixels (t k 2) run on in the world's directions, so that what stands still is not carried along by the camera."""
+    world = geometry.rotate(moving[:, None, :4], np.concatenate([ray, np.ones((*ray.shape[:2], 1))], axis=-1))
+    back = geometry.rotate(geometry.quat_inverse(moving[:, None, :4]), _run_on(time_ns, world, real))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ray = np.where(back[..., 2:] > 0.1, back[..., :2] / back[..., 2:], np.nan)
+    return ray * np.array([camera.K[0, 0], camera.K[1, 1]]) + camera.K[:2, 2]
 
 
 def bone_lengths(tree: Tree, pairs: list[tuple[str, str]]) -> np.ndarray:

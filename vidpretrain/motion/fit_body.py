@@ -19,6 +19,7 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import HAND_CENTRE, TRUNK_CENTRE, body_terms, hand_terms, hand_weight, pinhole, seen
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
 from vidpretrain.solve import Problem, Start, Term, solve_clip, with_parameters
 from vidpretrain.tree import Tree
@@ -62,6 +63,7 @@ def fit_body(
     tree = human_tree(config.person_height_m)
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
+    base = to_world(camera, base)
     factors, iterations = {}, 0
     for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
         terms, unseen = _evidence(tree, tracks, body, hands, camera, part, legs, config)
@@ -75,7 +77,7 @@ def fit_body(
         if bones:
             factors = {name: float(value) for name, value in solution.parameters.items()}
             tree = with_parameters(tree, problem.parameters, solution.parameters)
-    known = body.found[:, None]
+    known, base = body.found[:, None], from_world(camera, base)
     return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors)
 
 
@@ -101,7 +103,7 @@ def _evidence(
     tree: Tree, tracks, body: Body, hands, camera: Camera, part: slice, legs: bool, config: MotionConfig
 ) -> tuple[list[Term], list[str]]:
     """(terms, sides of which no hand was seen) of the frames `part`."""
-    fit, lens, track = config.fit, pinhole(camera), tracks["body33"]
+    fit, lens, track = config.fit, pinhole(camera, part), tracks["body33"]
     ok = trusted(track, camera, config) & body.found[:, None]
     of_body = np.where(ok, np.nan_to_num(track.confidence), 0.0)
     bridged = body.found & ~ok.any(axis=1)

@@ -19,11 +19,10 @@ from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pi
 from vidpretrain.motion.fit_body import is_arm, take_fingers
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.moving import NOD_DEG, mean_pose, poses_of
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import OrientationTerm, PointTerm, Problem, Start, solve_clip
 from vidpretrain.types import Camera, PoseTrack
-
-_NOD_DEG = 30.0  # of a head that looks at its hands
 
 
 def fit_ego(
@@ -33,19 +32,20 @@ def fit_ego(
     camera: Camera,
     config: MotionConfig,
 ) -> dict[str, FittedHand]:
-    """The hands where the wearer's arms hold them; the world is the moving camera's frame, in which the head rests."""
+    """The hands where the wearer's arms hold them; the head is where the camera is, the trunk keeps its direction."""
     fit, tree, lens = config.fit, human_tree(config.person_height_m), pinhole(camera)
     track = tracks["hand21_left"]
     frames = len(track.time_ns)
     q = np.tile(rest(tree), (frames, 1))
-    for joint, angle in (("neck_pitch", 0.6 * _NOD_DEG), ("head_pitch", 0.4 * _NOD_DEG)):
+    for joint, angle in (("neck_pitch", 0.6 * NOD_DEG), ("head_pitch", 0.4 * NOD_DEG)):
         q[:, tree.joint(joint)] = np.radians(angle)
-    upright = _upright(config.ego_pitch_deg)
+    path = poses_of(camera, frames)
+    upright = geometry.quat_mul(mean_pose(path)[:4], _upright(config.ego_pitch_deg))
     head = site_poses(tree, q[:1], None, ["head"])[0, 0, 4:]
-    base = geometry.pose(upright, -geometry.rotate(upright, head))
+    base = geometry.pose(upright, path[:, 4:] - geometry.rotate(upright, head))
     one = np.ones(frames)
     terms: list = [
-        PointTerm(site="head", p_world_target=np.zeros((frames, 3)), weight=one / fit.mount_m**2),
+        PointTerm(site="head", p_world_target=path[:, 4:].copy(), weight=one / fit.mount_m**2),
         OrientationTerm(
             site="pelvis", q_world_target=np.tile(upright, (frames, 1)), weight=one / np.radians(fit.upright_deg) ** 2
         ),
@@ -71,8 +71,9 @@ def fit_ego(
         max_iterations=fit.iterations,
         tolerance=fit.tolerance,
     )
-    solution = solve_clip(tree, problem, Start(joint_pos=q, T_world_base=np.tile(base, (frames, 1))))
+    solution = solve_clip(tree, problem, Start(joint_pos=q, T_world_base=base))
     palms = site_poses(tree, solution.joint_pos, solution.T_world_base, [f"{side}_palm" for side in skeletons.SIDES])
+    palms = geometry.compose(geometry.inverse(path)[:, None], palms)
     return {
         side: dataclasses.replace(
             fitted[side],

@@ -14,6 +14,7 @@ from vidpretrain.motion import bones, clean
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pinhole, seen
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.tree import Tree
@@ -43,7 +44,7 @@ def fit_hand_alone(
     for start, end in timebase.runs(hand.seen):
         part = slice(start, end)
         solution = _solve(tree, track, hand, camera, side, part, config, on_body)
-        joints[part], pose[part] = solution.joint_pos, solution.T_world_base
+        joints[part], pose[part] = solution.joint_pos, from_world(camera, solution.T_world_base, part)
         iterations += solution.iterations
     return FittedHand(tree, joints, pose, iterations)
 
@@ -64,7 +65,7 @@ def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: Moti
     problem = Problem(
         rate_hz=1.0 / clean.frame_step_s(track.time_ns),
         frames=part.stop - part.start,
-        terms=tuple(hand_terms(tree, side, look.cut(part), weight[part], pinhole(camera), fit, on_body=on_body)),
+        terms=tuple(hand_terms(tree, side, look.cut(part), weight[part], pinhole(camera, part), fit, on_body=on_body)),
         posture=posture(tree, fit),
         acceleration_weight=acceleration(tree, fit),
         free_base=True,
@@ -72,7 +73,7 @@ def _solve(tree, track, hand: Hand, camera, side: str, part: slice, config: Moti
         max_iterations=fit.iterations,
         tolerance=fit.tolerance,
     )
-    start = geometry.pose(bones.palm_turn(hand.p_point[part]), hand.p_wrist[part])
+    start = to_world(camera, geometry.pose(bones.palm_turn(hand.p_point[part]), hand.p_wrist[part]), part)
     return solve_clip(tree, problem, Start(joint_pos=bent(tree, side, hand.p_point[part]), T_world_base=start))
 
 

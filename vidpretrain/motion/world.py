@@ -28,17 +28,32 @@ _CAMERA_UP = np.array([0.0, -1.0, 0.0])
 
 @dataclass(frozen=True)
 class World:
-    """T_world_camera (7) of a camera that stands still, and where up comes from."""
+    """T_world_camera (7) of the first frame's camera, and where up comes from."""
 
     T_world_camera: np.ndarray
-    gravity_from: Literal["body", "assumed"]
+    gravity_from: Literal["metadata", "body", "assumed"]
 
 
-def world_for(body: Body | None, view: str, hands: dict[str, Hand], config: MotionConfig) -> World:
-    """The world of a clip: from the body where it is seen, else from the assumed camera of the view."""
+def world_for(
+    body: Body | None,
+    view: str,
+    hands: dict[str, Hand],
+    config: MotionConfig,
+    up_first: Float64[np.ndarray, " 3"] | None = None,
+    T_first_mean: Float64[np.ndarray, " 7"] = geometry.IDENTITY_POSE,
+) -> World:
+    """The world of a clip: from the body where it is seen, else from the assumed camera of the view.
+
+    The body's points are in the first frame's camera, in which `up_first` points up if that is known; `T_first_mean`
+    is the middle of a camera that moves, which is what is assumed to be level, or pitched.
+    """
     if body is None:
-        return World(_assumed_camera(view, hands, config), "assumed")
-    up, source = _up(body)
+        assumed = geometry.compose(_assumed_camera(view, hands, config), geometry.inverse(T_first_mean))
+        return World(assumed, "assumed") if up_first is None else World(_righted(assumed, up_first), "metadata")
+    if up_first is not None:
+        up, source = geometry.normalize(up_first), "metadata"
+    else:
+        up, source = _up(body, geometry.rotate(T_first_mean[:4], _CAMERA_UP))
     heading = _heading(body.p_camera[body.found], up)
     R = _axes(up, heading)  # rows: world axes in the camera
     q = geometry.quat_from_matrix(R)
@@ -47,6 +62,16 @@ def world_for(body: Body | None, view: str, hands: dict[str, Hand], config: Moti
     floor = _floor(p_world, body, config)
     middle = np.median(pelvis, axis=0)
     return World(geometry.pose(q, np.array([-middle[0], -middle[1], -floor])), source)
+
+
+def _righted(T_world_camera: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """The pose turned by the least that makes `up`, a direction in the camera, point up; it stays where it is."""
+    now = geometry.rotate(T_world_camera[:4], geometry.normalize(up))
+    axis = np.cross(now, [0.0, 0.0, 1.0])
+    angle = np.arctan2(np.linalg.norm(axis), now[2])
+    axis = geometry.normalize(axis) if np.linalg.norm(axis) > 1e-9 else np.array([1.0, 0.0, 0.0])
+    q = geometry.quat_mul(geometry.quat_exp(angle * axis), T_world_camera[:4])
+    return geometry.pose(q, T_world_camera[4:])
 
 
 def _assumed_camera(view: str, hands: dict[str, Hand], config: MotionConfig) -> np.ndarray:
@@ -77,7 +102,7 @@ def back_towards_camera(p_camera: Float64[np.ndarray, "t 21 3"], side: str) -> B
     return np.asarray((back * p_camera[:, 0]).sum(axis=-1) < 0)
 
 
-def _up(body: Body) -> tuple[np.ndarray, Literal["body", "assumed"]]:
+def _up(body: Body, camera_up: np.ndarray) -> tuple[np.ndarray, Literal["body", "assumed"]]:
     """Mean of the body's own uprights and a level camera, by their sigmas; a camera that contradicts is left out."""
     p, seen = body.p_camera, body.seen
     shoulders, hips = p[:, SHOULDERS].mean(axis=1), p[:, HIPS].mean(axis=1)
@@ -101,11 +126,11 @@ def _up(body: Body) -> tuple[np.ndarray, Literal["body", "assumed"]]:
         total_weight += weight
         strong |= sigma_deg < 20
     if total_weight == 0.0:
-        return _CAMERA_UP, "assumed"
+        return camera_up, "assumed"
     own = geometry.normalize(total)
-    if own @ _CAMERA_UP < np.cos(np.radians(50.0)):
+    if own @ camera_up < np.cos(np.radians(50.0)):
         return own, "body"
-    up = geometry.normalize(own * total_weight + _CAMERA_UP / 15.0**2)
+    up = geometry.normalize(own * total_weight + camera_up / 15.0**2)
     return up, "body" if strong else "assumed"
 
 

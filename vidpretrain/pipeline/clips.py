@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vidpretrain import feasibility, motion, pose, retarget, video
+from vidpretrain import camera, feasibility, motion, pose, retarget, video
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pipeline.store import Store
 from vidpretrain.robot import load_robot
@@ -24,7 +24,8 @@ from vidpretrain.types import Clip, PoseTrack, Reject, Source
 Until = Literal["pose", "motion", "robot"]
 _VIDEO_ROOMS = ("video",)
 _POSE_ROOMS = ("video", "pose")
-_MOTION_ROOMS = ("motion",)
+_CAMERA_ROOMS = ("camera",)
+_MOTION_ROOMS = ("camera", "motion")
 _ROBOT_ROOMS = ("tree", "kinematics", "robot", "collision", "solve", "retarget")
 _FEASIBILITY_ROOMS = ("feasibility",)  # the others are in the key of the robot's motion
 
@@ -151,9 +152,13 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     result |= {"tracks_path": work.store.path("pose", pose_key), "found": _found(tracks)}
     if task.until == "pose":
         return _outcome(work, result)
-    metadata = _metadata(task)
+    metadata = camera.camera_facts(task.source.uri, task.info)
+    seen = None
+    if config.motion.camera.method != "static":
+        camera_key = work.store.key("camera", pose_key, config.motion.camera, rooms=_CAMERA_ROOMS)
+        seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, config.motion.camera))
     motion_key = work.store.key("motion", pose_key, config.motion, metadata, rooms=_MOTION_ROOMS)
-    motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata))
+    motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen))
     if isinstance(motions, Reject):
         return _outcome(work, result, reject=motions)
     segments = tuple(_segment(work, task, motion_key, i, m) for i, m in enumerate(motions))
@@ -195,13 +200,6 @@ def _outcome(work: _Work, result: dict[str, Any], segments: tuple[Segment, ...] 
 def _counts(store: Store) -> dict[str, tuple[int, int]]:
     names = {*store.recomputed, *store.reused}
     return {name: (store.recomputed[name], store.reused[name]) for name in sorted(names)}
-
-
-def _metadata(task: ClipTask) -> dict[str, Any]:
-    given = video.find_intrinsics(task.source.uri)
-    if given is None:
-        return dict(task.info.metadata)
-    return {**task.info.metadata, "K": given.K.tolist(), "distortion": given.distortion.tolist()}
 
 
 def _found(tracks: tuple[PoseTrack, ...]) -> dict[str, float]:

@@ -21,7 +21,7 @@ _ORDER = {
             *(Reason.NOT_A_VIDEO, Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE),
             *(Reason.FAILED, Reason.TOO_SHORT, Reason.TOO_DARK, Reason.BLURRED, Reason.NO_PERSON),
             *(Reason.UPSIDE_DOWN, Reason.SIDEWAYS, Reason.SEVERAL_PEOPLE, Reason.HANDS_TOO_RARE, Reason.TOO_SMALL),
-            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING, Reason.MOTIONLESS),
+            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING, Reason.MOTIONLESS, Reason.CAMERA_NOT_SOLVED),
             *(Reason.NO_USABLE_SEGMENT, Reason.NOT_CONVERGED, Reason.POOR_TRACKING),
             Reason.NOT_FEASIBLE,
         ]

@@ -1,7 +1,7 @@
 """Video files: what is in them, their frames by index and time, their shots, and H.264 out.
 
-Door: `VideoConfig`, `find_sources`, `find_intrinsics`, `given_orientation`, `probe`, `open_video`, `split`,
-`frame_range`, `H264Writer`.
+Door: `VideoConfig`, `find_sources`, `find_intrinsics`, `read_sidecar`, `given_orientation`, `probe`, `open_video`,
+`split`, `frame_range`, `H264Writer`.
 Decoders are imported when the first file is opened.
 """
 
@@ -11,7 +11,7 @@ from vidpretrain.video.orientation import Orientation, given_orientation
 from vidpretrain.video.probing import probe
 from vidpretrain.video.reader import VideoReader, open_video
 from vidpretrain.video.shots import Shots, find_shots, frame_range, split
-from vidpretrain.video.sources import Intrinsics, find_intrinsics, find_sources, source_id
+from vidpretrain.video.sources import Intrinsics, find_intrinsics, find_sources, read_sidecar, source_id
 from vidpretrain.video.writer import H264Writer
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "frame_range",
     "given_orientation",
     "open_video",
+    "read_sidecar",
     "probe",
     "source_id",
     "split",

@@ -78,7 +78,7 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
         InputError: the sidecar is there and wrong.
     """
     path = Path(path)
-    facts = _sidecar(path)
+    facts = read_sidecar(path)
     try:
         if "K" in facts:
             K = np.array(facts["K"], dtype=float).reshape(3, 3)
@@ -97,6 +97,25 @@ def find_intrinsics(path: Path | str) -> Intrinsics | None:
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise InputError("focal lengths are positive numbers", asked=path.with_suffix(".json"), found=K.tolist())
     return Intrinsics(K=K, distortion=distortion)
+
+
+def read_sidecar(path: Path | str) -> dict[str, Any]:
+    """What `NAME.json` beside a video says, by key; empty without one.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    path = Path(path)
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file() or sidecar == path:
+        return {}
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
+    if not isinstance(facts, dict):
+        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
+    return facts
 
 
 def _files(path: Path) -> list[Path]:
@@ -143,7 +162,7 @@ def facts_of(path: Path | str) -> dict[str, Any]:
         InputError: one of them is there and cannot be read.
     """
     path = Path(path)
-    return {**_manifest_row(path), **_sidecar(path)}
+    return {**_manifest_row(path), **read_sidecar(path)}
 
 
 def _manifest_row(path: Path) -> dict[str, Any]:
@@ -158,16 +177,3 @@ def _manifest_row(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"not a table of tab-separated columns: {error}", asked=manifest) from None
     return {}
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    sidecar = path.with_suffix(".json")
-    if not sidecar.is_file() or sidecar == path:
-        return {}
-    try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"not valid JSON: {error}", asked=sidecar) from None
-    if not isinstance(facts, dict):
-        raise InputError("a sidecar is an object of keys", asked=sidecar, found=type(facts).__name__)
-    return facts

@@ -19,6 +19,7 @@ from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.sim.config import SimConfig
+from vidpretrain.synth.config import SynthConfig
 from vidpretrain.training.config import PredictConfig, TrainConfig
 from vidpretrain.video.config import VideoConfig
 
@@ -96,6 +97,7 @@ class RunConfig:
     predict: PredictConfig = field(default_factory=PredictConfig)
     gap: GapConfig = field(default_factory=GapConfig)
     sim: SimConfig = field(default_factory=SimConfig)
+    synth: SynthConfig = field(default_factory=SynthConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
     def __post_init__(self) -> None:
