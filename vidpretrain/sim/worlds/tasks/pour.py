@@ -8,7 +8,7 @@ from vidpretrain import geometry
 from vidpretrain.sim.worlds.task import Task
 
 RADIUS_M, HALF_M, BALLS, WANTED, BALL_M = 0.032, 0.070, 4, 3, 0.010
-BOWL_M, BOWL_HALF_M, TURN_RAD = 0.075, 0.025, 2.2
+BOWL_M, BOWL_HALF_M, TURN_RAD = 0.085, 0.025, 2.2
 X, Z = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
 
 
@@ -55,6 +55,6 @@ class Pour(Task):
         axis = (-TURN_RAD - lean) * forearm
         q, held, cup = geometry.quat_exp(axis), do.palm["right"], stage.at("cup")
         mouth = HALF_M * geometry.rotate(q, up)  # ends over the middle of the bowl
-        goal = stage.at("bowl", z=0.065) - mouth + geometry.rotate(q, held[4:] - cup)
+        goal = stage.at("bowl", z=0.085) - mouth + geometry.rotate(q, held[4:] - cup)
         yield from do.move(2.2, {"right": geometry.pose(geometry.quat_mul(q, held[:4]), goal)})
         yield from do.wait(1.5)
