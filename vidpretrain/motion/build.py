@@ -18,6 +18,7 @@ from vidpretrain.motion.fit import fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.moving import body_in_world, hand_in_world, head_pose, mean_pose, poses_of, widened, with_path
+from vidpretrain.motion.scale import scaled
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import World, foot_contact, root_pose, world_for
 from vidpretrain.types import Camera, Clip, HumanMotion, PoseTrack, Reason, Reject
@@ -48,9 +49,10 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
-    path = solve_path(seen, camera, config.camera, view) if isinstance(seen, Background) else seen
+    path = solve_path(seen, camera, config.camera, view, metadata) if isinstance(seen, Background) else seen
     if isinstance(path, Reject):
         return path
+    path = scaled(path, body, hands)
     camera = with_path(camera, path)
     if config.method == "fit":
         body, hands = fit_human(named, body, hands, camera, view, time_ns, config)
