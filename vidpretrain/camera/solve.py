@@ -107,7 +107,8 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         q, lever = wide.q_first_camera, arc_of(view, config).lever_m
         poses = geometry.pose(q, geometry.rotate(q, lever) - lever)
         sigma = np.hypot(wide.sigma_rad, _PARALLAX_DOUBT * geometry.angle_between(q[:1], q))
-        agreement, place = wide.agreement, _drift(q, config, view)
+        angle = geometry.angle_between(q[:1], q)
+        agreement, place = wide.agreement, config.neck_sigma_m * np.minimum(angle / 0.25, 1.0)
     elif moves:
         placed = moving(seen, turning(seen, camera, config, _LOOSE), camera, config, view)
         poses, agreement, sigma, place = placed.T_first_camera, placed.agreement, placed.sigma_rad, placed.sigma_m
