@@ -17,7 +17,7 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
     **dict.fromkeys(("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"), 2),
-    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import"), 3),
+    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import", "synth"), 3),
     "model": 4,
     "training": 5,
     "evaluate": 6,
@@ -32,7 +32,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("types", "timebase"),
     ("tree", "kinematics", "robot", "collision", "solve", "human"),
     ("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"),
-    ("transforms", "dataset", "sim", "robot_import", "pipeline"),
+    ("transforms", "dataset", "sim", "robot_import", "pipeline", "synth"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )
 TORCH_LAYER = 4

@@ -75,6 +75,8 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
     ]
     if verb.options == "retarget":
         return _retarget_command(name, words_of)
+    if verb.options == "out":
+        return _out_command(name, words_of)
 
     def command(words: Any = None, as_json: _Json = False, debug: _Debug = False) -> None:
         raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug))
@@ -106,6 +108,17 @@ def _retarget_command(name: str, words_of: Any) -> Callable[..., None]:
 
     types = {"words": words_of, "robot": robot_of, "out": out_of, "view": view_of, "format": format_of}
     command.__annotations__ = {**types, "as_json": _Json, "debug": _Debug, "return": None}
+    return command
+
+
+def _out_command(name: str, words_of: Any) -> Callable[..., None]:
+    out_of = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where results go (else the run's).")]
+
+    def command(words: Any = None, out: Any = None, as_json: _Json = False, debug: _Debug = False) -> None:
+        options = {} if out is None else {"out": out}
+        raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug, options=options))
+
+    command.__annotations__ = {"words": words_of, "out": out_of, "as_json": _Json, "debug": _Debug, "return": None}
     return command
 
 

@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    options: Literal["", "robots", "retarget", "tasks"] = ""
+    options: Literal["", "robots", "retarget", "tasks", "out"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -103,6 +103,12 @@ VERBS: dict[str, Verb] = {
         function="vidpretrain.workflow:demo",
         help="The whole path on video rendered on the spot.",
         inputs="nothing",
+    ),
+    "synth": Verb(
+        function="vidpretrain.workflow:synth",
+        help="Render people at work, easy and hard to see, with exact truth: --out FOLDER synth.clips=N.",
+        inputs="nothing",
+        options="out",
     ),
     "robots": Verb(
         function="vidpretrain.doctor:robots",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vidpretrain import camera, feasibility, motion, pose, retarget, video
+from vidpretrain import camera, feasibility, motion, pose, retarget, segments, video
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pipeline.store import Store
 from vidpretrain.robot import load_robot
@@ -26,6 +26,7 @@ _VIDEO_ROOMS = ("video",)
 _POSE_ROOMS = ("video", "pose")
 _CAMERA_ROOMS = ("camera",)
 _MOTION_ROOMS = ("camera", "motion")
+_SEGMENT_ROOMS = ("segments",)
 _ROBOT_ROOMS = ("tree", "kinematics", "robot", "collision", "solve", "retarget")
 _FEASIBILITY_ROOMS = ("feasibility",)  # the others are in the key of the robot's motion
 
@@ -76,6 +77,7 @@ class Segment:
     reject: Reject | None
     feasibility_path: Path | None = None
     verdict: feasibility.Verdict | None = None
+    activity_path: Path | None = None
     faults: tuple[str, ...] = ()
 
 
@@ -163,8 +165,9 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen))
     if isinstance(motions, Reject):
         return _outcome(work, result, reject=motions)
-    segments = tuple(_segment(work, task, motion_key, i, m) for i, m in enumerate(motions))
-    return _outcome(work, result, segments=segments)
+    said = segments.narration_of(task.source.uri, config.segments.narration)
+    pieces = tuple(_segment(work, task, motion_key, i, m, said) for i, m in enumerate(motions))
+    return _outcome(work, result, segments=pieces)
 
 
 def _first_lens(clip: Clip, config: DataConfig, metadata: dict[str, Any]) -> Camera | None:
@@ -174,15 +177,20 @@ def _first_lens(clip: Clip, config: DataConfig, metadata: dict[str, Any]) -> Cam
     return motion.camera_for(clip, config.motion, metadata, "ego" if config.motion.view == "ego" else "third")
 
 
-def _segment(work: _Work, task: ClipTask, motion_key: str, index: int, human: Any) -> Segment:
+def _segment(
+    work: _Work, task: ClipTask, motion_key: str, index: int, human: Any, said: tuple[segments.Said, ...]
+) -> Segment:
     path = work.store.path("motion", motion_key)
+    own_key = work.store.key("segments", motion_key, index, task.config.segments, said, rooms=_SEGMENT_ROOMS)
+    work.stage("segments", own_key, lambda: segments.segment(human, task.config.segments, said))
+    same: dict[str, Any] = {"segment_id": human.clip_id, "index": index, "motion_path": path}
+    same["activity_path"] = work.store.path("segments", own_key)
     if task.until == "motion":
-        return Segment(segment_id=human.clip_id, index=index, motion_path=path, robot_path=None, reject=None)
+        return Segment(**same, robot_path=None, reject=None)
     robot = load_robot(task.config.robot)
     key = work.store.key("robot", motion_key, index, robot.digest, task.config.retarget, rooms=_ROBOT_ROOMS)
     moved = work.stage("robot", key, lambda: retarget.retarget(human, robot, task.config.retarget))
-    faults = tuple(str(fault) for fault in moved.faults)
-    same = {"segment_id": human.clip_id, "index": index, "motion_path": path, "faults": faults}
+    same["faults"] = tuple(str(fault) for fault in moved.faults)
     if isinstance(moved, Reject):
         return Segment(**same, robot_path=None, reject=moved)
     judged_key = work.store.key("feasibility", key, task.config.feasibility, rooms=_FEASIBILITY_ROOMS)

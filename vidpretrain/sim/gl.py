@@ -57,19 +57,22 @@ def _use(name: str) -> str:
 
 
 class Renderer:
-    """Renders one model at one size, without shadows, reflections and multi-sampling; a context manager.
+    """Renders one model at one size, without reflections; a context manager.
 
     `render` returns the picture (h w 3) uint8 and, when asked, the distance along the optical axis (h w) float32 m.
+    `samples` is that of the multi-sampling (0: none), `shadows` casts them where the model's lights do.
     """
 
-    def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, width_px: int, height_px: int, *, samples: int = 0, shadows: bool = False
+    ) -> None:
         backend = choose_gl()
         import mujoco
 
         self._mj, self._model = mujoco, model
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, width_px)
         model.vis.global_.offheight = max(model.vis.global_.offheight, height_px)
-        model.vis.quality.offsamples = 0
+        model.vis.quality.offsamples = samples
         # mujoco.GLContext is the back end of the time mujoco was imported, which may have been before the choice
         self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(width_px, height_px)
         self._gl.make_current()
@@ -78,7 +81,7 @@ class Renderer:
         self._scene = mujoco.MjvScene(model, maxgeom=max(1000, 2 * model.ngeom))
         for flag in ("mjRND_SHADOW", "mjRND_REFLECTION", "mjRND_SKYBOX", "mjRND_FOG", "mjRND_HAZE"):
             if hasattr(mujoco.mjtRndFlag, flag):
-                self._scene.flags[getattr(mujoco.mjtRndFlag, flag)] = 0
+                self._scene.flags[getattr(mujoco.mjtRndFlag, flag)] = int(shadows and flag == "mjRND_SHADOW")
         self._option = mujoco.MjvOption()
         self._option.geomgroup[3:] = 0  # groups 3 to 5: collision shapes
         self._rect = mujoco.MjrRect(0, 0, width_px, height_px)
@@ -104,6 +107,27 @@ class Renderer:
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._rgb, self._depth if depth else None, self._rect, self._context)
         return self._rgb[::-1].copy(), self._metres() if depth else None
+
+    def skins(self) -> np.ndarray:
+        """Number (h w) of the skin that each pixel of the last picture shows, -1 where it shows something else."""
+        mujoco, flags = self._mj, self._scene.flags
+        marks = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR, mujoco.mjtRndFlag.mjRND_SHADOW)
+        before = [flags[mark] for mark in marks]
+        for mark, value in zip(marks, (1, 1, 0), strict=True):
+            flags[mark] = value
+        self._gl.make_current()
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        mujoco.mjr_readPixels(self._rgb, None, self._rect, self._context)
+        for mark, value in zip(marks, before, strict=True):
+            flags[mark] = value
+        number = self._rgb[::-1].astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32) - 1
+        geoms = self._scene.geoms[: self._scene.ngeom]
+        table = np.full(max(1, self._scene.ngeom), -1, dtype=np.int32)
+        for geom in geoms:
+            if geom.objtype == mujoco.mjtObj.mjOBJ_SKIN and 0 <= geom.segid < len(table):
+                table[geom.segid] = geom.objid
+        known = (number >= 0) & (number < len(table))  # where samples of two things were mixed, anything may stand
+        return np.where(known, table[np.where(known, number, 0)], -1)
 
     def _metres(self) -> np.ndarray:
         camera = self._scene.camera[0]  # reversed z: 1 at the near plane, 0 at the far one (see mjr_readPixels)

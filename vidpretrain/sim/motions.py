@@ -7,6 +7,7 @@ World: the person stands at the origin, looks along x, y is their left, z up, th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,10 +76,15 @@ def palm_rotation(side: str, inward_rad: float, down_rad: float, roll_rad: float
 
 
 class Planner:
-    """Draws plans for one person: sizes follow the body, choices follow the seed."""
+    """Draws plans for one person: sizes follow the body, choices follow the seed.
 
-    def __init__(self, poser: Poser, rng: np.random.Generator) -> None:
-        self.poser, self.rng = poser, rng
+    `objects` is what there is to handle: half width or radius, and half height (m), by name.
+    """
+
+    def __init__(
+        self, poser: Poser, rng: np.random.Generator, objects: Mapping[str, tuple[float, float]] = OBJECTS
+    ) -> None:
+        self.poser, self.rng, self.objects = poser, rng, objects
         body = poser.body
         self.scale = body.height_m / 1.75
         self.table_m = float(body.height_m * rng.uniform(0.545, 0.565))
@@ -97,11 +103,11 @@ class Planner:
     def _scene(self, name: str | None = None) -> tuple[str, str, np.ndarray]:
         """Object, active side and where the object's centre stands."""
         rng = self.rng
-        name = name or str(rng.choice(list(OBJECTS)))
+        name = name or str(rng.choice(list(self.objects)))
         side = str(rng.choice(["left", "right"]))
         sign = 1.0 if side == "left" else -1.0
         x, y = rng.uniform(0.47, 0.55) * self.scale, sign * rng.uniform(0.04, 0.16) * self.scale
-        return name, side, np.array([x, y, self.table_m + OBJECTS[name][1]])
+        return name, side, np.array([x, y, self.table_m + self.objects[name][1]])
 
     def _rest(self, side: str) -> Key:
         """A hand that lies on the table: its lowest joint half a finger above the top."""
@@ -123,12 +129,12 @@ class Planner:
         """
         rng = self.rng
         q = palm_rotation(side, rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.2), np.deg2rad(rng.uniform(62, 80)))
-        radius = OBJECTS[name][0] * (1.1 if name == "box" else 1.0)
+        radius = self.objects[name][0] * (1.1 if name == "box" else 1.0)
         knuckle = self.poser.hand_at_rest(side, np.zeros(5))[9, 0]
         centre = np.array([0.92 * knuckle, 0.0, -(_PALM_DEPTH_M + radius)])
         axis = geometry.rotate(geometry.quat_inverse(q), np.array([0.0, 0.0, 1.0]))
         curl = self._closure(side, centre, axis, radius)
-        above = OBJECTS[name][1] - geometry.rotate(q, centre)[2]  # the wrist's height while the object stands
+        above = self.objects[name][1] - geometry.rotate(q, centre)[2]  # the wrist's height while the object stands
         low = min(self._lowest(side, q, curl), self._lowest(side, q, self.open))
         raised = max(0.0, _PAD_M - (above + low))
         return q, centre - raised * axis, curl
@@ -279,8 +285,20 @@ def hand_at(keys: list[Key], time_s: float) -> Key:
     return Key(time_s, wrist, geometry.slerp(a.q_palm, b.q_palm, np.array(s)), a.curl + s * (b.curl - a.curl))
 
 
-def perform(plan: Plan, poser: Poser, time_s: np.ndarray, rng: np.random.Generator) -> Take:
-    """Carry a plan out at the given times (t) s: lean as far as the arms need, look where the hands work, move."""
+def perform(
+    plan: Plan,
+    poser: Poser,
+    time_s: np.ndarray,
+    rng: np.random.Generator,
+    gaze_rad: np.ndarray | None = None,
+    sway_m: np.ndarray | None = None,
+) -> Take:
+    """Carry a plan out at the given times (t) s: lean as far as the arms need, look where the hands work, move.
+
+    `gaze_rad` (t 2) turns the head farther left and down, `sway_m` (t 3) moves the pelvis.
+    """
+    gaze_rad = np.zeros((len(time_s), 2)) if gaze_rad is None else gaze_rad
+    sway_m = np.zeros((len(time_s), 3)) if sway_m is None else sway_m
     states = [{side: hand_at(plan.keys[side], t) for side in skeletons.SIDES} for t in time_s]
     lean = _lean(poser, states, float(rng.uniform(0.06, 0.14)))
     focus = np.array([s[plan.side].p_wrist for s in states])
@@ -295,12 +313,12 @@ def perform(plan: Plan, poser: Poser, time_s: np.ndarray, rng: np.random.Generat
     for i, t in enumerate(time_s):
         nod = nod0 - 0.55 * lean[i] + 0.015 * np.sin(2.1 * t + sway[0])
         turned = 0.35 * look[i] + 0.015 * np.sin(1.3 * t + sway[1])
-        torso = poser.torso(lean[i], 0.25 * look[i], 0.0, nod, turned)
+        torso = poser.torso(lean[i], 0.25 * look[i], 0.0, nod + gaze_rad[i, 1], turned + gaze_rad[i, 0])
         hands = {
             side: HandTarget(key.p_wrist, geometry.matrix_from_quat(key.q_palm), key.curl)
             for side, key in states[i].items()
         }
-        pose, missed = poser.pose(torso, root, hands)
+        pose, missed = poser.pose(torso, root + sway_m[i], hands)
         poses.append(pose)
         miss = max(miss, *missed.values())
         for hold in plan.holds:

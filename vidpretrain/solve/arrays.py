@@ -156,13 +156,13 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     turn_loss, turn_scale = _losses(turns)
     posture, posture_weight = _posture(problem, L)
     return Data(
-        target=np.ascontiguousarray(target[:, L.row]),
-        weight=np.ascontiguousarray(weight[:, L.row]),
+        target=np.take(target, L.row, axis=1),
+        weight=np.take(weight, L.row, axis=1),
         mode=np.array(mode, dtype=np.int64)[L.row],
         loss=loss[L.row],
         scale=scale[L.row],
-        turn=np.ascontiguousarray(turn[:, L.turn]),
-        turn_weight=np.ascontiguousarray(turn_weight[:, L.turn]),
+        turn=np.take(turn, L.turn, axis=1),
+        turn_weight=np.take(turn_weight, L.turn, axis=1),
         turn_loss=turn_loss[L.turn],
         turn_scale=turn_scale[L.turn],
         posture=posture,
@@ -281,12 +281,12 @@ def _targets(targets: list, terms: list, places: list[int], frames: int, width: 
                 f"term {i}: target {np.shape(target)} and weight {np.shape(term.weight)}, "
                 f"wanted ({frames}, {width}) and ({frames},)"
             )
-    if not terms:
-        return np.zeros((frames, 0, width)), np.zeros((frames, 0))
-    out = np.stack(targets, axis=1).astype(float)
-    weight = np.stack([term.weight for term in terms], axis=1).astype(float)
-    known = np.isfinite(out.sum(axis=-1)) & np.isfinite(weight) & (weight > 0)
-    out[~known], weight[~known] = 0.0, 0.0
+    out, weight = np.empty((frames, len(terms), width)), np.empty((frames, len(terms)))
+    for i, (target, term) in enumerate(zip(targets, terms, strict=True)):
+        out[:, i], weight[:, i] = target, term.weight
+    known = np.isfinite(sum((out[..., i] for i in range(width)), weight)) & (weight > 0)
+    if not known.all():
+        out[~known], weight[~known] = 0.0, 0.0
     return out, weight
 
 

@@ -24,6 +24,7 @@ from vidpretrain.tree import Tree
 NEAR_M = 0.015
 _STIFFER, _STALLED, _MOST_STIFFER = 4.0, 0.5, 1e4
 _PER_FRAME = 400
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 class Contacts(NamedTuple):
@@ -153,7 +154,7 @@ class Collisions:
         gap, at = np.empty(most), np.empty(most + 1, dtype=np.int64)
         var, slope = np.empty(most * widest, dtype=np.int64), np.empty(most * widest)
         near = near_m + self.margin_m
-        count = linearise(*self.arrays, self.column, Q, use, near, most, frame, pair, gap, at, var, slope)
+        count = linearise(*self.arrays, self.column, Q, use, near, _NONE, most, frame, pair, gap, at, var, slope)
         frame, pair, gap, at = frame[:count], pair[:count], gap[:count], at[: count + 1].copy()
         var, slope = var[: at[-1]].copy(), slope[: at[-1]].copy()
         self.update(frame * len(self.model.pairs) + pair, self.margin_m - gap)

@@ -10,6 +10,7 @@ _WHERE = {
     "retarget": "retargeting",
     **dict.fromkeys(("pretrain", "finetune", "evaluate", "predict"), "learn"),
     **dict.fromkeys(("run", "demo", "report"), "whole"),
+    "synth": "synthesis",
     "gap": "comparing",
     "RunConfig": "config",
 }
