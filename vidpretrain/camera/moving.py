@@ -15,6 +15,7 @@ from vidpretrain.camera.turning import Turning, cell_weight, tolerance_rad
 from vidpretrain.types import Camera
 
 _NOISE, _COUNTS = 0.5, 0.05  # one sigma of a followed feature, in tolerances; share that counts: all err together
+_SCALE_DOUBT = 3.0  # keyframes find their scales apart: on rendered clips places err by 2.8 of their own sigmas
 _HEAD_SPEED_M_S, _HAND_SPEED_M_S = 0.15, 0.4
 
 
@@ -99,7 +100,9 @@ def moving(seen: Background, found: Turning, camera: Camera, config: CameraConfi
         own = np.einsum("fii->fi", placed.covariance)
         sigma_rad[frames] = np.hypot(sigma_rad[key], np.sqrt(own[:, :3].mean(axis=1)))
         # the arc ties every place to the first frame, so places do not drift away
-        sigma_m[frames] = np.minimum(np.hypot(sigma_m[key], np.sqrt(own[:, 3:].mean(axis=1))), 1.5 * arc.sigma_m)
+        sigma_m[frames] = np.minimum(
+            np.hypot(sigma_m[key], _SCALE_DOUBT * np.sqrt(own[:, 3:].mean(axis=1))), _SCALE_DOUBT * arc.sigma_m
+        )
         weight = cell_weights(seen, index, at)
         inside = np.bincount(at, weight * (placed.residual < tolerance), len(frames))
         agreement[frames] = inside / np.maximum(np.bincount(at, weight, len(frames)), 1e-12)
