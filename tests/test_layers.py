@@ -31,7 +31,7 @@ ORDER_WITHIN: tuple[tuple[str, ...], ...] = (
     ("geometry", "timebase"),
     ("types", "timebase"),
     ("tree", "kinematics", "robot", "collision", "solve", "human"),
-    ("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"),
+    ("pose", "camera", "motion", "segments", "feasibility", "retarget", "motion_files", "actions"),
     ("transforms", "dataset", "sim", "robot_import", "pipeline", "synth"),
     ("report", "doctor", "workflow", "cli", "__main__"),
 )

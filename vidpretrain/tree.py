@@ -194,6 +194,13 @@ class Tree(Frozen):
             out[..., j : j + 3] = geometry.quat_log(geometry.quat_mul(R_end, geometry.quat_inverse(R_start)))
         return out
 
+    def speed(self, joint_pos: Float64[np.ndarray, "t j"], rate_hz: float) -> Float64[np.ndarray, "t-1 j"]:
+        """How fast the joints are from row to row (rad/s, m/s); a ball is as fast as it turns, in all three entries."""
+        out = np.abs(self.change(joint_pos[:-1], joint_pos[1:])) * rate_hz
+        for j in self.balls:
+            out[:, j : j + 3] = np.linalg.norm(out[:, j : j + 3], axis=1, keepdims=True)
+        return out
+
     def bounds(self) -> tuple[Float64[np.ndarray, " j"], Float64[np.ndarray, " j"]]:
         """(lower, upper) of the joints, those of sources narrowed so that their mimic joints stay inside theirs."""
         lower, upper = np.array(self.lower), np.array(self.upper)

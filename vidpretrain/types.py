@@ -61,6 +61,8 @@ class Reason(enum.StrEnum):
     SEVERAL_PEOPLE = "several_people"
     TELEPORTING = "teleporting"
     UPSIDE_DOWN = "upside_down"
+    SCALE_UNKNOWN = "scale_unknown"
+    NETWORKS_DISAGREE = "networks_disagree"
     CAMERA_NOT_SOLVED = "camera_not_solved"
     SIDEWAYS = "sideways"
     MOTIONLESS = "motionless"

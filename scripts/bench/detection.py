@@ -1,14 +1,18 @@
-"""Hands and bodies found in video: real clips by consistency, rendered clips against their truth.
+"""Hands and bodies found in video: real clips by consistency, rendered clips against their truth, networks' rates.
 
-    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--frames N] [--out runs/bench]
+    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--rate FOLDER] [--frames N]
+        [--out runs/bench] [--docs PAGE.md]
 
 FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
-leave them; of empty clips every hand and body found is a false alarm. Rows go to OUT/detection.json.
+leave them (of its groups `empty` and `no_hands` every hand is a false alarm); of empty clips every hand and body found
+is one. `--rate` measures the networks on the rendered clips there with one worker and with two: on a quiet machine.
+Rows go to OUT/detection.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import pickle
@@ -20,6 +24,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
 _PALM = [0, 5, 9, 13, 17]
 _MIDDLE = [0, 9, 10, 11, 12]
 _WRONG = 0.5  # lengths of the true hand between the palms' points: more is another thing than the hand
@@ -29,6 +34,8 @@ _REFERENCE = "dexretarget_hand"
 def main(words: list[str] | None = None) -> int:
     """Look, measure, print and write."""
     asked = _arguments(words)
+    from labelling.detection_report import WITHOUT, bar_rows, bar_table, document, rates, sidecar
+
     rows: list[dict[str, Any]] = []
     for path in _videos(asked.real):
         tracks, seconds = look(path, asked.frames)
@@ -42,17 +49,24 @@ def main(words: list[str] | None = None) -> int:
 
         tracks, seconds = look(path, asked.frames)
         rows.append({"clip": path.name, "kind": "rendered", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
-        rows[-1] |= consistency(tracks) | against_truth(tracks, load_truth(path.with_suffix(".truth.npz")))
+        rows[-1] |= sidecar(path) | consistency(tracks)
+        if rows[-1]["group"] not in WITHOUT:
+            truth = load_truth(path.with_suffix(".truth.npz"))
+            counts = [against_truth(tracks, person) for person in people(path, truth)]
+            rows[-1] |= max(counts, key=lambda count: count["hit"])
     for path in _videos(asked.empty):
         tracks, seconds = look(path, asked.frames)
         rows.append({"clip": path.name, "kind": "empty", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
         rows[-1] |= consistency(tracks)
-    text = table(rows)
+    bars = bar_rows(rows) + (rates(_videos(asked.rate), asked.frames) if asked.rate else [])
+    text = table(rows) + "\n" + bar_table(bars)
     print(text)
     asked.out.mkdir(parents=True, exist_ok=True)
     aside = asked.out / "detection.json.tmp"
-    aside.write_text(json.dumps(rows, indent=2))
+    aside.write_text(json.dumps(rows + bars, indent=2))
     os.replace(aside, asked.out / "detection.json")
+    if asked.docs is not None:
+        asked.docs.write_text(document(rows, bars, asked.frames))
     return 0
 
 
@@ -92,6 +106,7 @@ def consistency(tracks) -> dict[str, float]:
     """
     left, right, body = tracks
     out = {
+        "frames": float(len(body.time_ns)),
         "hand": float(np.mean(left.found | right.found)),
         "both": float(np.mean(left.found & right.found)),
         "left": float(left.found.mean()),
@@ -127,6 +142,20 @@ def chirality_of(p_relative: np.ndarray) -> float:
     from vidpretrain.pose.observations import HandSighting
 
     return HandSighting(p_image=np.zeros((21, 2)), p_relative=p_relative, p_left=0.5, origin="frame").chirality
+
+
+def people(path: Path, truth: Any) -> list[Any]:
+    """The truth of every person of a clip, of whom the tracks may follow any; or the one given."""
+    motion = path.with_suffix(".motion.npz")
+    if not motion.is_file():
+        return [truth]
+    from vidpretrain.synth import load_motion
+
+    clip = load_motion(motion)
+    return [
+        dataclasses.replace(truth, p_world_keypoint=person.p_world_keypoint, visible=seen)
+        for person, seen in zip(clip.people, clip.visible, strict=True)
+    ]
 
 
 def against_truth(tracks, truth) -> dict[str, float]:
@@ -213,11 +242,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         values = "".join(f"{row[name]:>11.3f}" for name in names)
         more = f"  {row['reference_mm']:.1f} mm" if "reference_mm" in row else ""
         lines.append(f"{row['clip'][:27]:<28}{values}{row['frames_per_cpu_s']:>10.1f}{more}")
-    rendered = [row for row in rows if row["kind"] == "rendered"]
-    for view in ("front", "head", "chest"):
-        chosen = [row for row in rendered if view in row["clip"]]
-        if chosen:
-            lines.append(f"{view}: {_sums(chosen)}")
+    rendered = [row for row in rows if "wanted" in row]
+    for group in dict.fromkeys(row["group"] for row in rendered):
+        lines.append(f"{group}: {_sums([row for row in rendered if row['group'] == group])}")
     empty = [row for row in rows if row["kind"] == "empty"]
     if empty:
         hand, body = (float(np.mean([row[name] for row in empty])) for name in ("hand", "body"))
@@ -261,6 +288,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--real", type=Path, help="folder of real clips")
     parser.add_argument("--rendered", type=Path, help="folder of rendered clips with truth")
     parser.add_argument("--empty", type=Path, help="folder of clips with nobody in them")
+    parser.add_argument("--rate", type=Path, help="folder of clips on which the networks' rate is measured")
+    parser.add_argument("--docs", type=Path, help="also write the figures there as Markdown")
     parser.add_argument("--frames", type=int, default=150, help="of each clip, from its start")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     return parser.parse_args(words)

@@ -41,6 +41,11 @@ def main(words: list[str] | None = None) -> int:
     from labelling.rows import VIEWS, row
 
     rows += gap_rows(every, asked.motions, row, VIEWS)
+    if not asked.clean_only:
+        from labelling.clips import hard_samples
+        from labelling.hard_rows import hard_rows
+
+        rows += hard_rows(hard_samples(asked.split, asked.out / "labels", workers=asked.workers))
     asked.out.mkdir(parents=True, exist_ok=True)
     name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"
     _write(asked.out / name, json.dumps(rows, indent=2))
@@ -66,6 +71,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
     parser.add_argument("--motions", type=Path, default=shared / "data" / "motion", help="real motions, for gaps")
     parser.add_argument("--rendered-only", action="store_true", help="leave the real clips out")
+    parser.add_argument("--clean-only", action="store_true", help="leave the hard clips out")
     parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
     return parser.parse_args(words)
 

@@ -10,7 +10,7 @@ from vidpretrain.actions import ActionConfig, joint_pos, robot_groups, spec_for,
 from vidpretrain.errors import InputError
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import load_robot
-from vidpretrain.types import RobotMotion
+from vidpretrain.types import Activity, RobotMotion
 
 
 @pytest.fixture(scope="module", params=["g1_inspire", "g1_dex3"])
@@ -184,3 +184,30 @@ def test_a_whole_body_has_waist_head_legs_and_the_base(robot):
     assert half.valid[:, spec.slices()["waist"]].all()
     assert half.valid[:, spec.slices()["left_leg"]].all()
     assert not half.valid[:, spec.slices()["right_leg"]].any()
+
+
+def test_grasp_bits_are_those_of_the_activity_and_valid_where_a_hand_is_known(robot):
+    spec = spec_for(robot, ActionConfig(grasp=True))
+    assert [group.name for group in spec.groups[-2:]] == ["left_grasp", "right_grasp"]
+    assert "left_grasp" not in spec_for(robot, ActionConfig()).slices()
+    t = np.arange(12)
+    activity = Activity(
+        clip_id="made",
+        time_ns=t * 33_333_333,
+        wrist_speed_m_s=np.zeros((12, 2)),
+        grasp=np.stack([t >= 6, t < 3], axis=1),
+        contact=np.zeros((12, 2)),
+        known=np.stack([np.ones(12, dtype=bool), t != 9], axis=1),
+        stretches=(),
+    )
+    positions = random_positions(robot, 12)
+    made = trajectory(motion_of(robot, positions), robot, spec, activity)
+    left, right = spec.slices()["left_grasp"], spec.slices()["right_grasp"]
+    np.testing.assert_array_equal(made.state[:, left][:, 0], t >= 6)
+    np.testing.assert_array_equal(made.action[:, right][:, 0], np.append(t[1:] < 3, False))
+    assert made.valid[:, left].all()
+    np.testing.assert_array_equal(made.valid[:, right][:, 0], (t != 9) & (t != 8))
+    np.testing.assert_allclose(joint_pos(made.state, robot, spec), positions, atol=3e-6)
+    without = trajectory(motion_of(robot, positions), robot, spec)
+    assert not without.valid[:, left].any()
+    assert without.valid[:, spec.slices()["left_arm"]].all()

@@ -60,6 +60,9 @@ def test_distances_equal_those_of_mujoco():
                 assert row[k] == pytest.approx(wanted, abs=2e-6)
 
 
+NOTHING = np.zeros(0, dtype=np.int64)
+
+
 def test_slopes_equal_finite_differences():
     _, model, tree = fingers()
     n, h = len(tree.joint_names), 1e-6
@@ -68,7 +71,7 @@ def test_slopes_equal_finite_differences():
     for q in postures(tree, 40):
         frame, pair, gap = np.zeros(64, dtype=np.int64), np.zeros(64, dtype=np.int64), np.zeros(64)
         at, var, slope = np.zeros(65, dtype=np.int64), np.zeros(640, dtype=np.int64), np.zeros(640)
-        args = (tree_arrays(tree), *capsule_arrays(model), column, q[None], np.ones(1, dtype=bool), 0.05, 64)
+        args = (tree_arrays(tree), *capsule_arrays(model), column, q[None], np.ones(1, dtype=bool), 0.05, NOTHING, 64)
         count = linearise(*args, frame, pair, gap, at, var, slope)
         for k in range(count):
             dense = np.zeros(n)
@@ -79,6 +82,22 @@ def test_slopes_equal_finite_differences():
             assert gap[k] == pytest.approx(distances(model, tree, q[None])[0, pair[k]], abs=1e-12)
             checked += 1
     assert checked > 20
+
+
+def test_pairs_asked_for_count_however_far_and_once():
+    _, model, tree = fingers()
+    q = np.zeros((1, len(tree.joint_names)))
+    gaps = distances(model, tree, q)[0]
+    near_m = float(np.sort(gaps)[:2].mean())  # the nearest pair alone
+    also = np.array([*np.argsort(gaps)[:2], -1, np.argsort(gaps)[-1]])
+    frame, pair, gap = np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64), np.zeros(8)
+    at, var, slope = np.zeros(9, dtype=np.int64), np.zeros(80, dtype=np.int64), np.zeros(80)
+    args = (tree_arrays(tree), *capsule_arrays(model), np.arange(q.shape[1]), q, np.ones(1, dtype=bool), near_m)
+    assert linearise(*args, NOTHING, 8, frame, pair, gap, at, var, slope) == 1
+    assert linearise(*args, also, 8, frame, pair, gap, at, var, slope) == 2
+    np.testing.assert_array_equal(pair[:2], also[:2])
+    np.testing.assert_allclose(gap[:2], gaps[also[:2]], atol=1e-12)
+    assert (np.diff(at[:3]) > 0).all()
 
 
 def test_neighbours_and_far_links_are_no_pairs():

@@ -103,6 +103,7 @@ def test_frames_with_nan_keep_the_others(tmp_path):
         ({"joints": np.zeros((5, 24, 2)), "fps": 30}, "points in space"),
         ({"joints": np.zeros((0, 24, 3)), "fps": 30}, "points in space"),
         ({"joints": person()}, "no frame rate"),
+        ({"joints": person()}, r"motion_files\.rate_hz=30"),
         ({"joints": person(), "fps": 0}, "no frame rate"),
         ({"joints": person(), "fps": np.array([30, 30])}, "no frame rate"),
         ({"joints": 7 * person(), "fps": 30}, "no person's"),

@@ -6,7 +6,7 @@ import numpy as np
 from pose_helpers import body, frames_ns, hand
 
 from vidpretrain.pose.mediapipe_tasks import Look, tracks_of
-from vidpretrain.pose.people import actor, different, own_hands, trunk_distance
+from vidpretrain.pose.people import actor, different, linked, own_hands, trunk_distance
 from vidpretrain.pose.pictures import Picture
 from vidpretrain.types import Clip
 
@@ -55,6 +55,20 @@ def test_a_large_mannequin_gives_way_to_somebody_who_moves():
     assert all(len(o) == 1 for o in others)
     alone = [bodies[:1] for bodies in people]
     assert all(x < 800 for x in xs(actor(alone, frames_ns(60), WIDTH, HEIGHT, still=0.08)[0]))
+
+
+def test_the_actor_is_one_person_whoever_begins_to_move_later():
+    """Of two alike one moves first, then the other; for one frame the actor is not found."""
+    people = []
+    for t in range(80):
+        swing = 0.3 * np.sin(t / 2)
+        a = body(at=(440, 300), turn=1.2, swing=swing if t < 45 else 0.0)
+        b = body(at=(840, 300), turn=1.2, swing=0.0 if t < 45 else swing)
+        people.append([b] if t == 50 else [a, b])
+    chosen, _ = actor(people, frames_ns(80), WIDTH, HEIGHT)
+    assert [t for t, body_there in enumerate(chosen) if body_there is None] == [50]
+    assert len({x > 640 for x in xs(chosen) if x is not None}) == 1
+    assert [len(person) for person in linked(people, frames_ns(80))] == [79, 80]
 
 
 def test_people_who_cross_are_not_exchanged():

@@ -9,8 +9,8 @@ import pytest
 
 from vidpretrain import geometry, timebase
 from vidpretrain.kinematics import joint_poses, site_poses
-from vidpretrain.retarget.sizes import ancestors, measure
 from vidpretrain.robot import load_robot
+from vidpretrain.robot.sizes import ancestors, measure
 from vidpretrain.skeletons import HAND_SLICES, SIDES, skeleton
 from vidpretrain.types import Camera, HumanMotion
 

@@ -10,10 +10,11 @@ import pytest
 from vidpretrain.collision import distances, hulls_of, model_of
 from vidpretrain.feasibility import assess
 from vidpretrain.kinematics import site_poses
-from vidpretrain.retarget import RetargetConfig, retarget
+from vidpretrain.retarget import RetargetConfig, retarget, verdicts
 from vidpretrain.types import RobotMotion
 
 ON, OFF = RetargetConfig(self_collision=True), RetargetConfig(self_collision=False)
+AUTO = RetargetConfig()
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,42 @@ def test_nothing_is_solved_again_where_nothing_touches(make, inspire):
     assert isinstance(on, RobotMotion)
     assert on.figures["colliding_frames_free"] == 0
     np.testing.assert_array_equal(off.joint_pos, on.joint_pos)
+
+
+def test_auto_keeps_apart_what_is_deep_in_itself(make, inspire):
+    person = pressed(make, inspire, 0.1)
+    off, on, auto = (retarget(person, inspire, config) for config in (OFF, ON, AUTO))
+    assert assess(off, inspire).verdict == "infeasible"
+    assert assess(auto, inspire).verdict != "infeasible"
+    assert auto.figures["kept_apart"] == 1.0
+    assert auto.figures["colliding_frames"] == on.figures["colliding_frames"]
+    np.testing.assert_array_equal(auto.joint_pos, on.joint_pos)
+
+
+def test_auto_leaves_alone_what_is_within_the_error_of_shapes(make, inspire):
+    person = pressed(make, inspire, 0.01)
+    off, auto = retarget(person, inspire, OFF), retarget(person, inspire, AUTO)
+    depth = depth_by_the_judge(inspire, off)
+    if depth.max() > 0.005:
+        pytest.skip("the arms of this model are deeper in the trunk at home")
+    assert "kept_apart" not in auto.figures
+    np.testing.assert_array_equal(off.joint_pos, auto.joint_pos)
+
+
+def test_auto_takes_the_free_motion_where_keeping_apart_makes_the_verdict_worse(make, inspire, monkeypatch):
+    """The judge is told that torques fail once the arms are away from the trunk: what it then says decides."""
+    person = pressed(make, inspire, 0.1)
+    off, real = retarget(person, inspire, OFF), verdicts.assess
+
+    def harsh(motion, robot, config):
+        found = real(motion, robot, config)
+        if np.array_equal(motion.joint_pos, off.joint_pos):
+            return dataclasses.replace(found, verdict="doubtful", findings=())
+        return dataclasses.replace(found, verdict="infeasible")
+
+    monkeypatch.setattr(verdicts, "assess", harsh)
+    auto = retarget(person, inspire, AUTO)
+    assert auto.figures["kept_apart"] == 0.0
+    assert auto.figures["colliding_frames"] == colliding(inspire, off)
+    np.testing.assert_array_equal(auto.joint_pos, off.joint_pos)
+    np.testing.assert_array_equal(auto.error_m, off.error_m)

@@ -14,9 +14,9 @@ from vidpretrain.feasibility.body import body_of
 from vidpretrain.kinematics import site_poses
 from vidpretrain.retarget import RetargetConfig, retarget
 from vidpretrain.retarget.feet import plant, standing
-from vidpretrain.retarget.sizes import measure
 from vidpretrain.retarget.soles import corner_names, sole_corners, with_corners
 from vidpretrain.robot import load_robot
+from vidpretrain.robot.sizes import measure
 from vidpretrain.skeletons import SIDES, skeleton
 from vidpretrain.timebase import runs
 from vidpretrain.types import RobotMotion

@@ -9,7 +9,6 @@ import pytest
 from test_solve_gradient import check_gradient
 
 from vidpretrain import geometry
-from vidpretrain.collision import CollisionModel
 from vidpretrain.kinematics import site_poses
 from vidpretrain.solve import (
     DistanceTerm,
@@ -221,23 +220,6 @@ def test_an_inactive_ball_stays_and_is_folded_away():
     active[0] = True
     with pytest.raises(ValueError, match="as a whole"):
         solve_clip(tree, dataclasses.replace(asked, active_joints=active), Start(joint_pos=start))
-
-
-def test_what_balls_cannot_do_is_refused():
-    tree, frames = arm(), 3
-    n = len(tree.lower)
-    asked = problem(tree, (), frames, max_speed=np.full(n, 2.0))
-    with pytest.raises(ValueError, match=r"max_speed is not kept by balls.*shoulder\.x"):
-        solve_clip(tree, asked, Start(joint_pos=np.zeros(n)))
-    capsules = CollisionModel(
-        names=("a", "b"), joint=np.array([-1, n - 1]), p_joint_start=np.zeros((2, 3)), p_joint_end=np.ones((2, 3)),
-        radius_m=np.full(2, 0.1), pairs=np.array([[0, 1]]),
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="self-collision is not solved for balls"):
-        solve_clip(tree, problem(tree, (), frames, self_collision=capsules), Start(joint_pos=np.zeros(n)))
-    still = np.array([kind != "ball" for kind in tree.kind])
-    fast = np.where(still, 2.0, 9.0)
-    solve_clip(tree, problem(tree, (), frames, max_speed=fast, active_joints=still), Start(joint_pos=np.zeros(n)))
 
 
 def test_components_keep_balls_whole_and_last():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -17,8 +18,10 @@ from test_solve_clip import RATE, arm, motion, targets
 from test_solve_contact import clasping
 
 from vidpretrain import geometry
-from vidpretrain.collision import distances
+from vidpretrain.collision import distances, model_of
 from vidpretrain.errors import UnknownName
+from vidpretrain.kinematics import site_poses
+from vidpretrain.robot.extract import extract_tree, light_model
 from vidpretrain.solve import (
     DistanceTerm,
     FloorTerm,
@@ -238,6 +241,50 @@ def test_links_stay_apart_and_targets_give_way(speed):
         assert (np.abs(np.diff(q, axis=0)) * RATE <= speed * (1 + 1e-9)).all()
     clip = solve_clip(tree, dataclasses.replace(whole, self_collision=model), zeros())
     assert (np.array([s.residual for s in steps]) ** 2).sum() <= 1.1 * (np.array(clip.residual) ** 2).sum()
+
+
+TWO_ARMS = """
+<mujoco><compiler angle="radian"/><worldbody><body name="chest"><geom type="box" size=".1 .05 .2"/><site name="chest"/>
+  <body name="a1" pos=".2 0 .15"><joint name="a1" axis="0 1 0" range="-2 2" limited="true"/>
+    <geom type="capsule" fromto=".06 0 0 .24 0 0" size=".04"/>
+    <body name="a2" pos=".3 0 0"><joint name="a2" axis="0 1 .05" range="-2.5 2.5" limited="true"/>
+      <geom type="capsule" fromto=".05 0 0 .3 0 0" size=".04"/><site name="a_tip" pos=".3 0 0"/></body></body>
+  <body name="b1" pos="-.2 0 .15"><joint name="b1" axis="0 1 0" range="-2 2" limited="true"/>
+    <geom type="capsule" fromto="-.06 0 0 -.24 0 0" size=".04"/>
+    <body name="b2" pos="-.3 0 0"><joint name="b2" axis="0 1 -.05" range="-2.5 2.5" limited="true"/>
+      <geom type="capsule" fromto="-.05 0 0 -.3 0 0" size=".04"/><site name="b_tip" pos="-.3 0 0"/></body></body>
+</body></worldbody></mujoco>
+"""
+
+
+@pytest.mark.parametrize("turn", [0.0, 3.0])
+def test_long_arms_that_meet_stop_neither_each_other_nor_the_base(turn):
+    spec = mujoco.MjSpec.from_string(TWO_ARMS)
+    model = model_of(spec, "chest")
+    tree = extract_tree(light_model(spec), "chest", ("a_tip", "b_tip", "chest"))
+    time = np.arange(90)
+    way = 0.5 - 0.5 * np.cos(2 * np.pi * time / 60)
+    q = np.stack([-1.2 - 0.2 * way, -0.3 - 1.7 * way, 1.2 + 0.2 * way, 0.3 + 1.7 * way], axis=1)  # through each other
+    swing = geometry.quat_exp(turn * np.sin(time / 10)[:, None] * [0.1, 0.2, 0.9])
+    base = geometry.pose(swing, np.outer(np.sin(time / 9), [0.4, 0.2, 0.3]))
+    at = np.moveaxis(site_poses(tree, q, base), 1, 0)
+    pin = np.full(90, 0.02**-2)
+    terms = (
+        *(
+            PointTerm(site=site, p_world_target=np.ascontiguousarray(poses[:, 4:]), weight=pin)
+            for site, poses in zip(tree.site_names, at, strict=True)
+        ),
+        OrientationTerm(site="chest", q_world_target=np.ascontiguousarray(base[:, :4]), weight=np.full(90, 25.0)),
+    )
+    asked = template(tree, terms, free_base=True, base_acceleration_weight=(1 / 180.0**2, 1 / 60.0**2))
+    assert (distances(model, tree, q).min(axis=1) < -0.05).mean() > 0.2
+    asked = dataclasses.replace(
+        asked, self_collision=model, posture=PostureTerm(q_ref=np.zeros(4), weight=np.full(4, 0.25))
+    )
+    found, T, steps = run(Stream(tree, asked, Start(joint_pos=q[0], T_world_base=base[0])), terms)
+    assert distances(model, tree, found).min() >= 0.0
+    assert np.linalg.norm(T[:, 4:] - base[:, 4:], axis=1).max() < 0.05
+    assert np.max([step.residual[:2] for step in steps]) < 0.12  # the tips were to go 10 cm through each other
 
 
 def test_links_that_overlap_at_the_start_never_go_deeper():

@@ -70,7 +70,7 @@ def test_good_and_bad_files_are_all_accounted_for_and_nothing_is_done_twice(conf
     motions = data.extract(config, ())
     assert motions["ok"]
     assert (motions["in"], motions["accepted"], motions["rejected"]) == (6, 1, 5)
-    assert set(motions["stages"]) == {"probe", "pose", "motion"}
+    assert set(motions["stages"]) == {"probe", "pose", "camera", "motion", "segments"}
 
     first = data.pack(config, ())
     assert first["ok"]
@@ -135,6 +135,45 @@ def test_a_robot_motion_is_judged_and_refused_where_more_is_asked_for(config):
     assert columns["feasibility.measures"].shape == (dataset.episodes[0].length, len(names))
     assert set(dataset.own["spec"]["groups"][0]["names"]).isdisjoint(names)
     assert data.check(kept, ())["problems"] == []
+
+
+@pytest.mark.slow
+def test_narration_divides_a_motion_into_episodes_with_words_and_grasps(config, folder):
+    first = data.pack(config, ())
+    whole = open_dataset(config.out / "dataset").episodes[0].length
+    end_s = whole / 30 + 1
+    said = folder / "good.srt"
+    said.write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\nraise the hand\n\n"
+        f"2\n00:00:01,000 --> 00:00:{end_s:06.3f}\neat with it\n".replace(".", ",")
+    )
+    try:
+        segments = dataclasses.replace(config.segments, split="episodes", drop_idle=False)
+        actions = dataclasses.replace(config.actions, grasp=True)
+        divided = dataclasses.replace(config, segments=segments, actions=actions)
+        done = data.pack(divided, ())
+        assert done["stages"]["robot"]["made"] == 0, "motions stay as they are"
+        assert done["stages"]["segments"]["made"] == 1
+        assert done["episodes"] > 1
+        assert done["in"] == done["accepted"] + done["rejected"] == first["in"]
+        dataset = open_dataset(config.out / "dataset")
+        assert {e.instruction for e in dataset.episodes} <= {"raise the hand", "eat with it"}
+        assert "left_grasp" in dataset.spec.slices()
+        assert sum(e.length for e in dataset.episodes) <= whole
+        starts = [dataset.columns(e.index)["source.time_ns"][0] for e in dataset.episodes]
+        assert starts == sorted(starts)
+        ledger = json.loads((config.out / "ledger.json").read_text())
+        (good,) = [s for s in ledger["sources"] if s["episodes"]]
+        assert len(good["episodes"]) == done["episodes"]
+        assert data.check(divided, ())["problems"] == []
+
+        still = dataclasses.replace(config.segments, idle_speed_m_s=100.0, idle_min_s=0.1)
+        nothing = data.pack(dataclasses.replace(config, segments=still), ())
+        assert nothing["idle_rows"] > 0
+        assert nothing["reasons"].get("too_short", 0) >= 2, "one frame, and a motion in which nothing is done"
+        assert "idle" in next(row["detail"] for row in nothing["sources"] if row["source"] == "good.mkv")
+    finally:
+        said.unlink()
 
 
 def test_a_path_that_does_not_exist_and_a_folder_without_videos(tmp_path):

@@ -225,6 +225,32 @@ def test_a_robot_whose_arms_are_too_short_does_not_keep_others_from_moving(folde
         retargeting.retarget(config, wave, robot="t1")
 
 
+def test_text_says_why_a_file_was_refused_and_what_to_do(folder, tmp_path):
+    from vidpretrain.cli import render
+
+    timeless = tmp_path / "timeless.npz"
+    np.savez(timeless, joints=np.zeros((5, 24, 3)))
+    other = tmp_path / "other.npz"
+    np.savez(other, nothing=np.zeros(3))
+    config = RunConfig(out=tmp_path / "run")
+    result = retargeting.retarget(config, (str(timeless), str(other)), robot="t1", format="csv")
+    text = render.to_text(result)
+    for words in (
+        "timeless (t1): unreadable: the file says no frame rate",
+        "motion_files.rate_hz=30",
+        "no joints in the",
+    ):
+        assert words in text
+
+
+def test_motions_of_one_reason_are_one_line():
+    rows = [
+        {"motion": f"m{i}", "robot": "t1", "reason": "too_short", "detail": "2 frames\n  valid: 8"} for i in range(5)
+    ]
+    lines = retargeting._refusals([*rows, {"motion": "good", "robot": "t1", "reason": None, "detail": None}])
+    assert lines == ["rejected m0 (t1), m1 (t1), m2 (t1) and 2 more: too_short: 2 frames\n      valid: 8"]
+
+
 def test_inputs_that_do_not_go_together(folder, tmp_path):
     config = RunConfig(out=tmp_path / "run")
     with pytest.raises(UsageError, match="motion files and others"):

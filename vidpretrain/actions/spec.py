@@ -17,9 +17,10 @@ def spec_for(robot: Robot, config: ActionConfig, embodiment: str | None = None, 
     """The robot's groups in the order of the real episodes: arms, hands, then the wrists' poses when asked for.
 
     Arms are relative joints in rad; hands absolute, in the unit of the robot's columns; wrists relative `pose9`
-    (translation, then the first two columns of R) of the wrist in the base frame. `embodiment` defaults to the
-    robot's name; people who move through it get another one. `whole_body` adds waist, head and legs (relative, rad)
-    and the base's pose in the world (`pose9`, relative): what a motion that walks, or a hand that flies, consists of.
+    (translation, then the first two columns of R) of the wrist in the base frame; grasp bits absolute, for sides with a
+    hand. `embodiment` defaults to the robot's name; people who move through it get another one. `whole_body` adds
+    waist, head and legs (relative, rad) and the base's pose in the world (`pose9`, relative): what a motion that
+    walks, or a hand that flies, consists of.
     """
     groups = [_joints(robot, f"{side}_arm", "joint", "relative") for side in SIDES]
     groups += [_joints(robot, f"{side}_hand", "hand", "absolute") for side in SIDES]
@@ -35,6 +36,19 @@ def spec_for(robot: Robot, config: ActionConfig, embodiment: str | None = None, 
             )
             for side in SIDES
             if f"{side}_wrist" in robot.tree.site_names
+        ]
+    if config.grasp:
+        hands = [group.name for group in groups if group.quantity == "hand"]
+        groups += [
+            Group(
+                name=f"{side}_grasp",
+                names=(f"{side}_grasp",),
+                quantity="grasp",
+                representation="absolute",
+                unit="fraction",
+            )
+            for side in SIDES
+            if f"{side}_hand" in hands
         ]
     if whole_body:
         groups += [group for name in _BODY_GROUPS if (group := _joints(robot, name, "joint", "relative")) is not None]

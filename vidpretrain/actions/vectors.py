@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
-from vidpretrain import geometry
+from vidpretrain import geometry, timebase
 from vidpretrain.actions.spec import columns_of, robot_groups
 from vidpretrain.errors import InputError
 from vidpretrain.kinematics import site_poses
 from vidpretrain.robot import Column, Robot
 from vidpretrain.skeletons import SIDES
-from vidpretrain.types import ActionSpec, RobotMotion, Trajectory
+from vidpretrain.types import ActionSpec, Activity, RobotMotion, Trajectory
 
 
-def trajectory(motion: RobotMotion, robot: Robot, spec: ActionSpec) -> Trajectory:
+def trajectory(motion: RobotMotion, robot: Robot, spec: ActionSpec, activity: Activity | None = None) -> Trajectory:
     """State and action of a motion, absolute, float32: action[t] is the state of row t + 1, the last row holds.
 
     A column is valid in a row whose state and action both follow an observed person and are feasible on the robot;
     hand columns ask for a seen hand, arm and wrist columns for a seen arm. Imputed is either row's, confidence the
-    smaller.
+    smaller. Grasp bits are those of `activity` at each row's time; without it they are not valid.
 
     Raises:
         InputError: the motion belongs to another robot or rate.
@@ -39,7 +39,11 @@ def trajectory(motion: RobotMotion, robot: Robot, spec: ActionSpec) -> Trajector
     if motion.hand_valid is not None:
         hand = np.asarray(motion.hand_valid)
     arm, hand = arm & motion.feasible[:, None], hand & motion.feasible[:, None]
-    valid = _columns(spec, arm, hand)
+    grasp, known = _grasp(activity, np.asarray(motion.time_ns))
+    for group, columns in spec.slices().items():
+        if group.endswith("_grasp"):
+            state[:, columns] = grasp[:, [SIDES.index(group.removesuffix("_grasp"))]]
+    valid = _columns(spec, arm, hand, hand & known)
     imputed = _columns(spec, np.asarray(motion.imputed))
     confidence = _columns(spec, np.asarray(motion.confidence)).astype(np.float32)
     return Trajectory(
@@ -127,11 +131,22 @@ def _map(robot: Robot, columns: tuple[Column, ...]) -> tuple[np.ndarray, np.ndar
     return joints, np.array([column.scale for column in columns]), np.array([column.offset for column in columns])
 
 
-def _columns(spec: ActionSpec, arm: np.ndarray, hand: np.ndarray | None = None) -> Bool[np.ndarray, "t d"]:
+def _grasp(activity: Activity | None, time_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(closed (t 2), known (t 2)) at these times, the nearest frame's."""
+    if activity is None or len(activity.time_ns) == 0:
+        return np.zeros((len(time_ns), 2), dtype=bool), np.zeros((len(time_ns), 2), dtype=bool)
+    at = timebase.nearest_index(activity.time_ns, time_ns)
+    return np.asarray(activity.grasp[at]), np.asarray(activity.known[at])
+
+
+def _columns(
+    spec: ActionSpec, arm: np.ndarray, hand: np.ndarray | None = None, grasp: np.ndarray | None = None
+) -> Bool[np.ndarray, "t d"]:
     """Per-side flags (t 2) spread over the columns of each side's groups; the trunk's have the better side's."""
     parts = []
     for group in spec.groups:
-        source = hand if group.quantity == "hand" and hand is not None else arm
+        source = {"hand": hand, "grasp": grasp}.get(group.quantity)
+        source = arm if source is None else source
         side = next((k for k, name in enumerate(SIDES) if group.name.startswith(name)), None)
         flags = source.max(axis=1) if side is None else source[:, side]
         parts.append(np.repeat(flags[:, None], group.width, axis=1))

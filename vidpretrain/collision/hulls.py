@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from numba import njit
 
+from vidpretrain.collision.linear import gap_slopes
 from vidpretrain.collision.near import at_origin
 from vidpretrain.collision.types import Touches
 from vidpretrain.kinematics.kernels import forward
@@ -130,7 +131,10 @@ def _compile(spec, bodies: set[tuple[str, str]]):
 
 @njit(cache=True, error_model="numpy")
 def slopes(tree, column, Q, frame, joint, normal, point, at, var, slope):
-    """Write to var, slope [at[k], at[k + 1]) the unknowns that move the gap of each touch (k), and d gap / dq."""
+    """Write to var, slope [at[k], at[k + 1]) the unknowns that move the gap of each touch (k), and d gap / dq.
+
+    `normal` (k 3) points from the first link of `joint` (k 2) to the second.
+    """
     n = len(tree.parent)
     order, R, p, a = np.arange(n), np.empty((n + 1, 3, 3)), np.empty((n + 1, 3)), np.empty((n, 3))
     at_origin(R, p)
@@ -140,33 +144,7 @@ def slopes(tree, column, Q, frame, joint, normal, point, at, var, slope):
         if frame[k] != stands:
             stands = frame[k]
             forward(order, tree.parent, tree.hinge, tree.R_zero, tree.p_zero, tree.axis, Q[stands], R, p, a)
-        first = end
-        for side in range(2):
-            j, sign = joint[k, side], -1.0 if side == 0 else 1.0
-            for i in range(tree.path_start[j + 1], tree.path_start[j + 2]):
-                f = tree.path[i]
-                v = column[f]
-                if v < 0:
-                    continue
-                g = 0.0
-                for r in range(3):
-                    r1, r2 = (r + 1) % 3, (r + 2) % 3
-                    move = a[f, r]
-                    if tree.hinge[f]:
-                        move = a[f, r1] * (point[k, r2] - p[f + 1, r2]) - a[f, r2] * (point[k, r1] - p[f + 1, r1])
-                    g += normal[k, r] * move
-                new = True
-                for e in range(first, end):
-                    new = new and var[e] != v
-                if new:
-                    var[end] = v
-                    sums[v] = 0.0
-                    end += 1
-                sums[v] += sign * tree.ratio[f] * g
-        kept = first
-        for e in range(first, end):
-            if abs(sums[var[e]]) > 1e-9:
-                var[kept], slope[kept] = var[e], sums[var[e]]
-                kept += 1
-        end = kept
+        end = gap_slopes(
+            tree, column, a, p, joint[k, 1], joint[k, 0], point[k], point[k], normal[k], end, var, slope, sums
+        )
         at[k + 1] = end

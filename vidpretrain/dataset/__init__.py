@@ -13,6 +13,7 @@ from vidpretrain.dataset.check import check_dataset
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.dataset.feasibility import EpisodeFeasibility, episode_feasibility, is_at_least, too_bad
 from vidpretrain.dataset.fit import fit_camera, fit_image
+from vidpretrain.dataset.hands import EpisodeHands, episode_hands
 from vidpretrain.dataset.reader import Dataset, EpisodeInfo, open_dataset
 from vidpretrain.dataset.writer import DatasetWriter
 
@@ -25,6 +26,8 @@ __all__ = [
     "check_dataset",
     "EpisodeFeasibility",
     "episode_feasibility",
+    "EpisodeHands",
+    "episode_hands",
     "is_at_least",
     "too_bad",
     "build_cache",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidpretrain.dataset.feasibility import MEASURED, MEASURES
+from vidpretrain.dataset.hands import features as hand_features
 from vidpretrain.types import ActionSpec
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ def features(
     width_px: int,
     camera_keys: tuple[str, ...],
     measures: tuple[str, ...] = (),
+    hands: bool = False,
 ) -> dict:
     """The `features` of info.json. The masks have one entry per column of the state, in its order.
 
-    With `measures` there are the columns of `dataset.feasibility`, one entry each.
+    With `measures` there are the columns of `dataset.feasibility`, one entry each; with `hands` those of
+    `dataset.hands`.
     None of our own columns starts with "observation" or "action", which LeRobot would feed to a policy.
     """
     names = list(spec.names)
@@ -76,6 +79,7 @@ def features(
         "source.license": _feature("string"),
         "code_version": _feature("string"),
         **({MEASURES: _feature("float32", [*measures]), MEASURED: _feature("bool", [*measures])} if measures else {}),
+        **(hand_features() if hands else {}),
         "timestamp": _feature("float32"),
         "frame_index": _feature("int64"),
         "episode_index": _feature("int64"),

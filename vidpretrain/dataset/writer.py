@@ -19,6 +19,8 @@ from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.dataset.feasibility import MEASURED, MEASURES, EpisodeFeasibility, write_summaries
 from vidpretrain.dataset.files import disk_guard, move_into_place, write_json
 from vidpretrain.dataset.fit import fit_camera, fit_image
+from vidpretrain.dataset.hands import EpisodeHands, write_subtasks
+from vidpretrain.dataset.hands import columns as hand_columns
 from vidpretrain.dataset.rows import episode_columns
 from vidpretrain.dataset.shared_files import DataFiles, VideoFiles
 from vidpretrain.errors import DatasetError
@@ -47,6 +49,7 @@ class DatasetWriter:
         config: DatasetConfig | None = None,
         overwrite: bool = False,
         measures: tuple[str, ...] = (),
+        hands: bool = False,
     ) -> None:
         """Start a data set.
 
@@ -56,6 +59,7 @@ class DatasetWriter:
             camera_keys: names of the video columns, none where rows have no pictures (`frames` is empty then).
             overwrite: replace a data set that is at `root` already, when this one is finished.
             measures: names of the feasibility measures that get columns; none when empty.
+            hands: every episode says what hands do and has words for its rows (`EpisodeHands`).
 
         Raises:
             DatasetError: something is at `root`, and `overwrite` is off.
@@ -73,7 +77,10 @@ class DatasetWriter:
             raise DatasetError(
                 "there is a folder already", asked=self.root, next_command=f"rm -r {self.root}, or another name"
             )
-        self.features = layout.features(spec, self.rate_hz, self.height_px, self.width_px, self.camera_keys, measures)
+        self.features = layout.features(
+            spec, self.rate_hz, self.height_px, self.width_px, self.camera_keys, measures, hands
+        )
+        self._hands = hands
         self._measures = measures
         self._aside = self.root.with_name(f".{self.root.name}.tmp")
         shutil.rmtree(self._aside, ignore_errors=True)
@@ -85,6 +92,7 @@ class DatasetWriter:
             for key in self.camera_keys
         }
         self._tasks: dict[str, int] = {}
+        self._subtasks: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = []
         self._own: list[dict[str, Any]] = []
         self._feasibility: list[dict[str, Any]] = []
@@ -116,6 +124,7 @@ class DatasetWriter:
         frames: Frames,
         cameras: Mapping[str, Camera] | None = None,
         feasibility: EpisodeFeasibility | None = None,
+        hands: EpisodeHands | None = None,
     ) -> dict[str, Any]:
         """Write an episode; return its record in the list of episodes.
 
@@ -124,6 +133,7 @@ class DatasetWriter:
                 cameras a mapping from camera key to such pictures.
             cameras: intrinsics of the given pictures by camera key; `episode.camera` for the first key when None.
             feasibility: what the robot can do of it; for all episodes of a data set or for none.
+            hands: what hands do in its rows; for all episodes where the writer was made with `hands`.
 
         Raises:
             DatasetError: another layout, rate, measures or number of frames, or NaN where the episode says valid.
@@ -131,6 +141,7 @@ class DatasetWriter:
         """
         self._require_open()
         columns = episode_columns(episode, self.spec, self.rate_hz) | self._measured(episode, feasibility)
+        columns |= self._of_hands(episode, hands)
         record = self._add(episode, columns, frames, cameras or dict.fromkeys(self.camera_keys[:1], episode.camera))
         if feasibility is not None:
             self._feasibility.append(feasibility.summary)
@@ -152,6 +163,16 @@ class DatasetWriter:
         if found.names != self._measures:
             raise DatasetError(f"{name}: other measures", asked=", ".join(found.names), valid=", ".join(self._measures))
         return {MEASURES: found.measures, MEASURED: found.measured}
+
+    def _of_hands(self, episode: Episode, hands: EpisodeHands | None) -> dict[str, np.ndarray]:
+        name, length = episode.clip.clip_id, len(episode.trajectory.state)
+        if (hands is not None) != self._hands:
+            raise DatasetError(f"{name}: all episodes of a data set say what hands do or none does", asked=self.root)
+        if hands is None:
+            return {}
+        if not len(hands.grasp) == len(hands.contact) == len(hands.known) == len(hands.subtask) == length:
+            raise DatasetError(f"{name}: hands and rows do not match", asked=length, found=len(hands.grasp))
+        return hand_columns(hands, self._subtasks)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -293,6 +314,8 @@ class DatasetWriter:
         tasks = pd.DataFrame({"task_index": list(self._tasks.values())}, index=pd.Index(list(self._tasks), name="task"))
         (self._aside / "meta").mkdir()
         tasks.to_parquet(self._aside / layout.TASKS)
+        if self._hands:
+            write_subtasks(self._aside, self._subtasks)
         path = self._aside / layout.EPISODES_PATH.format(chunk_index=0, file_index=0)
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(self._episodes), path, compression="snappy")

@@ -15,8 +15,8 @@ from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.feasibility.dynamics import inverse_dynamics
 from vidpretrain.feasibility.types import HARD, Feasibility, Finding, Flaw, Verdict
 from vidpretrain.kinematics import site_poses
-from vidpretrain.retarget.sizes import measure
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import measure
 from vidpretrain.skeletons import SIDES
 from vidpretrain.types import RobotMotion
 
@@ -89,12 +89,15 @@ def _nothing(frames: int, joints: int) -> dict[str, np.ndarray]:
 def _joints(out: dict[str, np.ndarray], robot: Robot, q: np.ndarray, rate_hz: float) -> None:
     """What follows from the joints' positions alone; frame t's speed is the larger of those before and after it."""
     lower, upper = robot.tree.lower, robot.tree.upper
+    moved = robot.tree.change(q[:-1], q[1:]) * rate_hz
     out["limit_excess_rad"][:] = np.maximum(0.0, np.maximum(lower - q, q - upper))
     for order, name in enumerate(("speed_share", "acceleration_rad_s2", "jerk_rad_s3"), start=1):
         if len(q) <= order:
             out[name][:] = 0.0
             continue
-        change = np.abs(np.diff(q, n=order, axis=0)) * rate_hz**order
+        change = np.abs(np.diff(moved, n=order - 1, axis=0)) * rate_hz ** (order - 1)
+        if order == 1:
+            change = robot.tree.speed(q, rate_hz)
         for shift in range(order + 1):  # a difference belongs to every frame that it is made of
             part = out[name][shift : shift + len(change)]
             part[:] = np.fmax(part, change)

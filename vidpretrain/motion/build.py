@@ -18,6 +18,8 @@ from vidpretrain.motion.fit import fit_human
 from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.moving import body_in_world, hand_in_world, head_pose, mean_pose, poses_of, widened, with_path
+from vidpretrain.motion.rejects import refuse
+from vidpretrain.motion.scale import scaled
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import World, foot_contact, root_pose, world_for
 from vidpretrain.types import Camera, Clip, HumanMotion, PoseTrack, Reason, Reject
@@ -36,7 +38,8 @@ def build_motion(
 
     `tracks` are hand21_left, hand21_right and body33 on one time grid, `metadata` what the file says of its lens
     (see `camera_for`), `seen` what its background did or its camera's path (None: the camera stands still). A bad clip
-    comes back as a Reject (TOO_SHORT, HANDS_TOO_RARE, NO_USABLE_SEGMENT, CAMERA_NOT_SOLVED).
+    comes back as a Reject (TOO_SHORT, TELEPORTING, SCALE_UNKNOWN, NETWORKS_DISAGREE, CAMERA_NOT_SOLVED,
+    HANDS_TOO_RARE, NO_USABLE_SEGMENT).
 
     Raises:
         ValueError: the tracks are not these three, or their times differ or do not increase.
@@ -48,9 +51,12 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = _lift(named, clip, time_ns, config, metadata)
-    path = solve_path(seen, camera, config.camera, view) if isinstance(seen, Background) else seen
+    if (refused := refuse(named, camera, view, body is not None, config)) is not None:
+        return refused
+    path = solve_path(seen, camera, config.camera, view, metadata) if isinstance(seen, Background) else seen
     if isinstance(path, Reject):
         return path
+    path = scaled(path, body, hands)
     camera = with_path(camera, path)
     if config.method == "fit":
         body, hands = fit_human(named, body, hands, camera, view, time_ns, config)

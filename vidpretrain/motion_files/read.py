@@ -36,7 +36,13 @@ def read_motion(path: Path | str, config: MotionFileConfig) -> HumanMotion:
     raw = _read(path, config)
     rate_hz = config.rate_hz or raw.rate_hz
     if rate_hz is None:
-        raise InputError("the file says no frame rate", asked=path, next_command="MotionFileConfig(rate_hz=30)")
+        raise InputError(
+            "the file says no frame rate",
+            asked=path,
+            found=f"{len(raw.p)} frames",
+            valid="the frames per second in motion_files.rate_hz (in Python: MotionFileConfig(rate_hz=30))",
+            next_command="the same command with motion_files.rate_hz=30",
+        )
     p = np.where(raw.known[..., None], raw.p, np.nan)
     if raw.lone_hand:
         p = sides.place_lone_hand(p, config, path)

@@ -15,17 +15,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vidpretrain import camera, feasibility, motion, pose, retarget, video
+from vidpretrain import camera, feasibility, motion, pose, retarget, segments, video
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pipeline.store import Store
 from vidpretrain.robot import load_robot
-from vidpretrain.types import Clip, PoseTrack, Reject, Source
+from vidpretrain.types import Camera, Clip, PoseTrack, Reject, Source
 
 Until = Literal["pose", "motion", "robot"]
 _VIDEO_ROOMS = ("video",)
 _POSE_ROOMS = ("video", "pose")
 _CAMERA_ROOMS = ("camera",)
 _MOTION_ROOMS = ("camera", "motion")
+_SEGMENT_ROOMS = ("segments",)
 _ROBOT_ROOMS = ("tree", "kinematics", "robot", "collision", "solve", "retarget")
 _FEASIBILITY_ROOMS = ("feasibility",)  # the others are in the key of the robot's motion
 
@@ -76,6 +77,7 @@ class Segment:
     reject: Reject | None
     feasibility_path: Path | None = None
     verdict: feasibility.Verdict | None = None
+    activity_path: Path | None = None
     faults: tuple[str, ...] = ()
 
 
@@ -152,28 +154,43 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     result |= {"tracks_path": work.store.path("pose", pose_key), "found": _found(tracks)}
     if task.until == "pose":
         return _outcome(work, result)
-    metadata = camera.camera_facts(task.source.uri, task.info)
+    metadata = camera.camera_facts(task.source.uri, task.info, config.motion.camera)
     seen = None
     if config.motion.camera.method != "static":
-        camera_key = work.store.key("camera", pose_key, config.motion.camera, rooms=_CAMERA_ROOMS)
-        seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, config.motion.camera))
+        lens = _first_lens(clip, config, metadata)
+        camera_key = work.store.key("camera", pose_key, config.motion.camera, lens, rooms=_CAMERA_ROOMS)
+        how = config.motion.camera
+        seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, how, lens))
     motion_key = work.store.key("motion", pose_key, config.motion, metadata, rooms=_MOTION_ROOMS)
     motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen))
     if isinstance(motions, Reject):
         return _outcome(work, result, reject=motions)
-    segments = tuple(_segment(work, task, motion_key, i, m) for i, m in enumerate(motions))
-    return _outcome(work, result, segments=segments)
+    said = segments.narration_of(task.source.uri, config.segments.narration)
+    pieces = tuple(_segment(work, task, motion_key, i, m, said) for i, m in enumerate(motions))
+    return _outcome(work, result, segments=pieces)
 
 
-def _segment(work: _Work, task: ClipTask, motion_key: str, index: int, human: Any) -> Segment:
+def _first_lens(clip: Clip, config: DataConfig, metadata: dict[str, Any]) -> Camera | None:
+    """What structure from motion starts from; nothing else that is seen of the background depends on the lens."""
+    if config.motion.camera.method != "sfm":
+        return None
+    return motion.camera_for(clip, config.motion, metadata, "ego" if config.motion.view == "ego" else "third")
+
+
+def _segment(
+    work: _Work, task: ClipTask, motion_key: str, index: int, human: Any, said: tuple[segments.Said, ...]
+) -> Segment:
     path = work.store.path("motion", motion_key)
+    own_key = work.store.key("segments", motion_key, index, task.config.segments, said, rooms=_SEGMENT_ROOMS)
+    work.stage("segments", own_key, lambda: segments.segment(human, task.config.segments, said))
+    same: dict[str, Any] = {"segment_id": human.clip_id, "index": index, "motion_path": path}
+    same["activity_path"] = work.store.path("segments", own_key)
     if task.until == "motion":
-        return Segment(segment_id=human.clip_id, index=index, motion_path=path, robot_path=None, reject=None)
+        return Segment(**same, robot_path=None, reject=None)
     robot = load_robot(task.config.robot)
     key = work.store.key("robot", motion_key, index, robot.digest, task.config.retarget, rooms=_ROBOT_ROOMS)
     moved = work.stage("robot", key, lambda: retarget.retarget(human, robot, task.config.retarget))
-    faults = tuple(str(fault) for fault in moved.faults)
-    same = {"segment_id": human.clip_id, "index": index, "motion_path": path, "faults": faults}
+    same["faults"] = tuple(str(fault) for fault in moved.faults)
     if isinstance(moved, Reject):
         return Segment(**same, robot_path=None, reject=moved)
     judged_key = work.store.key("feasibility", key, task.config.feasibility, rooms=_FEASIBILITY_ROOMS)

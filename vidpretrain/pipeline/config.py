@@ -10,6 +10,7 @@ from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.segments.config import SegmentConfig
 from vidpretrain.video.config import VideoConfig
 
 
@@ -23,6 +24,7 @@ class DataConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     feasibility: FeasibilityConfig = field(default_factory=FeasibilityConfig)
     robot: str = "g1_inspire"

@@ -21,7 +21,8 @@ _ORDER = {
             *(Reason.NOT_A_VIDEO, Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE),
             *(Reason.FAILED, Reason.TOO_SHORT, Reason.TOO_DARK, Reason.BLURRED, Reason.NO_PERSON),
             *(Reason.UPSIDE_DOWN, Reason.SIDEWAYS, Reason.SEVERAL_PEOPLE, Reason.HANDS_TOO_RARE, Reason.TOO_SMALL),
-            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING, Reason.MOTIONLESS, Reason.CAMERA_NOT_SOLVED),
+            *(Reason.OUT_OF_FRAME, Reason.TELEPORTING, Reason.MOTIONLESS, Reason.SCALE_UNKNOWN),
+            *(Reason.NETWORKS_DISAGREE, Reason.CAMERA_NOT_SOLVED),
             *(Reason.NO_USABLE_SEGMENT, Reason.NOT_CONVERGED, Reason.POOR_TRACKING),
             Reason.NOT_FEASIBLE,
         ]
@@ -106,7 +107,8 @@ def account(
     Args:
         sources, clips: what the stages returned.
         lost: sources or clips (by id) whose worker failed altogether.
-        episodes: segment id to the id of what came of it (an episode, or a human motion where a run ends there); None:
+        episodes: segment id (with "/" and a number where it became several) to the id of what came of it (an episode,
+            or a human motion where a run ends there); None:
             nothing was packed yet, and every robot motion counts as an episode to be.
         packing_rejects: segments (by id) that packing refused.
     """
@@ -117,7 +119,8 @@ def account(
         if episodes is None:
             made = [s.segment_id for s in segments if s.robot_path is not None]
         else:
-            made = [episodes[s.segment_id] for s in segments if s.segment_id in episodes]
+            names = {s.segment_id for s in segments}
+            made = [number for key, number in episodes.items() if key.partition("/")[0] in names]
         rejects = [(clip.clip.clip_id, clip.reject) for clip in own if clip.reject is not None]
         rejects += [(s.segment_id, s.reject) for s in segments if s.reject is not None]
         rejects += [(c.clip_id, lost[c.clip_id]) for c in outcome.clips if c.clip_id in lost]

@@ -6,8 +6,8 @@ import vidpretrain
 from vidpretrain.pipeline.store import room_digest
 
 DATA_ROOMS = (
-    *("video", "pose", "motion", "tree", "kinematics", "robot", "collision", "solve", "retarget", "actions"),
-    "pipeline",
+    *("video", "pose", "motion", "segments", "tree", "kinematics", "robot", "collision", "solve", "retarget"),
+    *("actions", "pipeline"),
 )
 
 

@@ -23,7 +23,7 @@ from vidpretrain.pipeline.ledger import Ledger, account
 from vidpretrain.pipeline.workers import map_items
 from vidpretrain.types import Reject, Source
 
-_STAGES = ("probe", "pose", "camera", "motion", "robot", "feasibility")
+_STAGES = ("probe", "pose", "camera", "motion", "segments", "robot", "feasibility")
 Progress = Callable[[str, int, int], None]
 
 

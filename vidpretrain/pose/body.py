@@ -26,7 +26,8 @@ def real_log_odds(body: BodySighting | None, longest_hand_px: float) -> float:
 
     Evidence: the best arm's visibility, the hand's length against the torso's (a real one is about .38, up to 1 when
     stretched out towards the camera; invented bodies sit inside the hand), the shoulders' width in metres, and
-    whether the hips hang below the shoulders (on hands that reach in from above they are above).
+    whether the hips hang below the shoulders (on hands that reach in from above they are above; on the wearer's own
+    forearms beside them, with narrow shoulders).
     """
     if body is None:
         return -2.0
@@ -36,8 +37,10 @@ def real_log_odds(body: BodySighting | None, longest_hand_px: float) -> float:
     width = np.clip(15.0 * (width_m - 0.26), -2.0, 1.0)
     hand = np.clip(5.0 * (1.15 - longest_hand_px / body.size_px), -5.0, 2.0) if longest_hand_px > 0 else 0.0
     shoulders, hips = body.p_image[11:13].mean(0), body.p_image[23:25].mean(0)
-    upside_down = np.clip(4.0 * (hips[1] - shoulders[1]) / max(np.linalg.norm(hips - shoulders), 1.0), -4.0, 0.0)
-    return float(arm + width + hand + upside_down)
+    down = (hips[1] - shoulders[1]) / max(np.linalg.norm(hips - shoulders), 1.0)
+    upside_down = np.clip(4.0 * down, -4.0, 0.0)
+    level = -3.0 * np.clip(1.0 - 2.0 * abs(down), 0.0, 1.0) * np.clip(10.0 * (0.3 - width_m), 0.0, 1.0)
+    return float(arm + width + hand + upside_down + level)
 
 
 def is_upside_down(body: BodySighting) -> bool:

@@ -24,6 +24,7 @@ _ORIGINS = ("frame", "crop", "edge", "tile")
 _MOST = 6  # candidates of one frame
 _REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to the next, and per second out of sight
 _GAP_S = 0.25
+_NEARER = 1.0  # most that a hand gains for being nearer to one wrist; far from both it stays bad
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
 _SWAP, _FADES_S = 8.0, 0.15  # cost of standing where the other side's hand was, half of it after this time
@@ -107,7 +108,10 @@ def gains(hands: Sequence[HandSighting], body: BodySighting | None, long_side_px
         quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
         nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
         near = hand.length_px > _CLOSE * long_side_px
-        out[i] = quality + (nearer + _LABEL[near] * own) * np.array([1.0, -1.0])
+        sides = np.array([nearer, -nearer])
+        out[i] = (
+            quality + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + _LABEL[near] * own * np.array([1.0, -1.0])
+        )
     return out
 
 

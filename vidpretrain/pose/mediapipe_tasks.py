@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from vidpretrain import skeletons
 from vidpretrain.pose.body import mirrored, real_frames, real_log_odds, side_flips
 from vidpretrain.pose.config import PoseConfig
-from vidpretrain.pose.hands import assign, distance, told_by_body
+from vidpretrain.pose.hands import assign, distance, distinct, told_by_body
 from vidpretrain.pose.models import find_model
 from vidpretrain.pose.networks import find_bodies, find_hands, find_hands_at_edges
 from vidpretrain.pose.observations import BodySighting, HandSighting
@@ -132,7 +132,7 @@ class Looker:
     def _rescue(self, frame, hands: list[HandSighting]) -> list[HandSighting]:
         """Over the picture's edges while a hand is missing; in tiles, with little confidence, while there is none."""
         config = self._config
-        if len(hands) >= 2:
+        if len(distinct(hands)) >= 2:
             return []
         found = find_hands_at_edges(frame, self._hand, config.hand_confidence, config.network_px)
         if hands or found:
@@ -161,11 +161,14 @@ def wrist_boxes(
 
 
 def lost_boxes(before: list[HandSighting], hands: list[HandSighting], width: int, height: int) -> list[Box]:
-    """Squares of three hand lengths around hands of the last frame that are not there any more."""
+    """Squares of three hand lengths around hands of the last frame that are not there any more.
+
+    They may reach a quarter of their side over the picture's edge, where hands leave it.
+    """
     boxes = []
     for old in before:
         if all(distance(old, hand) > 0.8 for hand in hands):
-            boxes.append(_square(old.p_image.mean(0), 3.0 * old.length_px, width, height))
+            boxes.append(_square(old.p_image.mean(0), 3.0 * old.length_px, width, height, over=0.25))
     return [box for box in boxes if box is not None][:2]
 
 
@@ -175,8 +178,9 @@ def tile_boxes(width: int, height: int) -> list[Box]:
     return [(x, height - side, x + side, height) for x in (0, (width - side) // 2, width - side)]
 
 
-def _square(centre: np.ndarray, side_px: float, width: int, height: int) -> Box | None:
+def _square(centre: np.ndarray, side_px: float, width: int, height: int, over: float = 0.0) -> Box | None:
     side = int(min(max(side_px, 32), width, height))
-    x = int(np.clip(centre[0] - side / 2, 0, width - side))
-    y = int(np.clip(centre[1] - side / 2, 0, height - side))
+    margin = int(over * side)
+    x = int(np.clip(centre[0] - side / 2, -margin, width - side + margin))
+    y = int(np.clip(centre[1] - side / 2, -margin, height - side + margin))
     return (x, y, x + side, y + side)

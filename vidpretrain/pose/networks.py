@@ -30,10 +30,15 @@ def find_hands(
     confidence: float,
     network_px: int,
 ) -> list[HandSighting]:
-    """Hands in the part (x, y, exclusive end x, exclusive end y) of an RGB frame, in pixels of the whole frame."""
+    """Hands in the part (x, y, exclusive end x, exclusive end y) of an RGB frame, in pixels of the whole frame.
+
+    A part may reach over the picture's edges: the pixels there are repeated outwards, and hands are taken that lie in
+    the picture by half.
+    """
     x, y, x_end, y_end = box
     net = _landmarker("hand", str(model), confidence, os.getpid())
-    found = net.detect(_image(frame[y:y_end, x:x_end], network_px))
+    part, over = _part(frame, box)
+    found = net.detect(_image(part, network_px))
     scale, offset = np.array([x_end - x, y_end - y], dtype=float), np.array([x, y], dtype=float)
     out = []
     for points, world, label in zip(found.hand_landmarks, found.hand_world_landmarks, found.handedness, strict=True):
@@ -41,6 +46,8 @@ def find_hands(
         relative = np.array([(p.x, p.y, p.z) for p in world])
         score = float(label[0].score)
         p_left = score if label[0].category_name == "Left" else 1.0 - score
+        if over and ((image > 0) & (image < np.array(frame.shape[1::-1]))).all(1).mean() < 0.5:
+            continue
         out.append(HandSighting(p_image=image, p_relative=relative, p_left=p_left, origin=origin))  # type: ignore[arg-type]
     return out
 
@@ -65,17 +72,22 @@ def find_hands_at_edges(
     frame: UInt8[np.ndarray, "h w 3"], model: Path, confidence: float, network_px: int
 ) -> list[HandSighting]:
     """Hands in the whole frame with its edge pixels repeated outwards: hands that reach in over the edge are found."""
-    import cv2
-
     height, width = frame.shape[:2]
     margin = round(_MARGIN * height)
-    wide = cv2.copyMakeBorder(frame, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-    box = (0, 0, width + 2 * margin, height + 2 * margin)
-    return [
-        HandSighting(p_image=hand.p_image - margin, p_relative=hand.p_relative, p_left=hand.p_left, origin=hand.origin)
-        for hand in find_hands(wide, box, "edge", model, confidence, network_px)
-        if ((hand.p_image > margin) & (hand.p_image < np.array([width, height]) + margin)).all(1).mean() >= 0.5
-    ]
+    box = (-margin, -margin, width + margin, height + margin)
+    return find_hands(frame, box, "edge", model, confidence, network_px)
+
+
+def _part(frame: np.ndarray, box: tuple[int, int, int, int]) -> tuple[np.ndarray, bool]:
+    """The pixels of a box, the edge's repeated where it reaches over it; and whether it does."""
+    (x, y, x_end, y_end), (height, width) = box, frame.shape[:2]
+    inside = frame[max(y, 0) : y_end, max(x, 0) : x_end]
+    over = (max(-y, 0), max(y_end - height, 0), max(-x, 0), max(x_end - width, 0))
+    if not any(over):
+        return inside, False
+    import cv2
+
+    return cv2.copyMakeBorder(inside, *over, cv2.BORDER_REPLICATE), True
 
 
 @cache

@@ -15,7 +15,6 @@ from vidpretrain.timebase import NS_PER_S
 _SAME = 0.3  # torso lengths between two findings of one person
 _TRUNK = [11, 12, 23, 24]
 _WRISTS = [15, 16]
-_CHANGE = 3.0  # most that it costs to take another person than the one before
 _REACH, _SPEED = 0.5, 3.0  # torso lengths that a person moves from one frame to the next, and per second out of sight
 _MOST_STILL = 3  # people who do not move that are passed over
 _OTHERS = 0.35  # torso lengths around somebody else's wrist in which a hand is theirs
@@ -44,9 +43,8 @@ def actor(
 ) -> tuple[list[BodySighting | None], list[list[BodySighting]]]:
     """The acting person of every frame (None where nobody is) and, frame by frame, the others.
 
-    One person per frame, by dynamic programming: large, central, seen well, with hands that move, and the same one as
-    before. Where a frame has one body there is nothing to choose. Somebody who moves less than `still` torso lengths
-    in the whole clip (a mannequin, a painting) gives way to anybody who moves more.
+    One person for the whole clip: large, central, seen well and long, with hands that move. Somebody who moves less
+    than `still` torso lengths in the whole clip (a mannequin, a painting) gives way to anybody who moves more.
     """
     chosen = first = _chosen(people, time_ns, width_px, height_px)
     left: People = people
@@ -61,31 +59,46 @@ def actor(
 
 
 def _chosen(people: People, time_ns, width_px: int, height_px: int) -> list[BodySighting | None]:
-    frames = [t for t, bodies in enumerate(people) if bodies]
+    """The most prominent person of the clip, and in frames without them whoever was never there at the same time."""
+    persons = linked(people, time_ns)
+    gains = [_worth(people, person, time_ns, width_px, height_px) for person in persons]
     chosen: list[BodySighting | None] = [None] * len(people)
-    if frames:
-        for t, i in zip(frames, _path(people, frames, time_ns, width_px, height_px), strict=True):
-            chosen[t] = people[t][i]
+    for number in sorted(range(len(persons)), key=lambda n: -gains[n]):
+        if all(chosen[t] is None for t in persons[number]):
+            for t, i in persons[number].items():
+                chosen[t] = people[t][i]
     return chosen
 
 
-def _path(people: People, frames: list[int], time_ns, width_px: int, height_px: int) -> list[int]:
-    cost = -np.array([_prominence(body, width_px, height_px) for body in people[frames[0]]])
-    back = []
-    for before, t in itertools.pairwise(frames):
+def linked(people: People, time_ns: Int64[np.ndarray, " t"]) -> list[dict[int, int]]:
+    """Every person as {frame: number of the body there}: bodies linked to the nearest person of before, if near enough.
+
+    Somebody who is not found for a while is the same person again where they could have gone meanwhile.
+    """
+    persons: list[dict[int, int]] = []
+    for t, bodies in enumerate(people):
+        pairs = []
+        for n, person in enumerate(persons):
+            before = next(reversed(person))
+            last = people[before][person[before]]
+            reach = _REACH + _SPEED * float(time_ns[t] - time_ns[before]) / NS_PER_S
+            pairs += [(trunk_distance(last, body) / reach, n, i) for i, body in enumerate(bodies)]
+        taken: set[int] = set()
+        for share, n, i in sorted(pairs):
+            if share < 1.0 and t not in persons[n] and i not in taken:
+                persons[n][t] = i
+                taken.add(i)
+        persons += [{t: i} for i in range(len(bodies)) if i not in taken]
+    return persons
+
+
+def _worth(people: People, person: dict[int, int], time_ns, width_px: int, height_px: int) -> float:
+    """Prominence over all frames, and up to half as much again for hands that move."""
+    total = sum(_prominence(people[t][i], width_px, height_px) for t, i in person.items())
+    for (before, a), (t, b) in itertools.pairwise(person.items()):
         step_s = float(time_ns[t] - time_ns[before]) / NS_PER_S
-        reach = _REACH + _SPEED * step_s
-        apart = np.array([[trunk_distance(a, b) for b in people[t]] for a in people[before]]) / reach
-        moved = np.array([[_wrist_speed(a, b, step_s) for b in people[t]] for a in people[before]])
-        gain = np.array([_prominence(body, width_px, height_px) for body in people[t]])
-        pair = _CHANGE * np.minimum(apart, 1.0) - np.where(apart < 1.0, 0.5 * np.minimum(moved, 1.0), 0.0)
-        total = cost[:, None] + pair
-        back.append(total.argmin(axis=0))
-        cost = total.min(axis=0) - gain
-    path = [int(cost.argmin())]
-    for best in reversed(back):
-        path.append(int(best[path[-1]]))
-    return path[::-1]
+        total += 0.5 * min(_wrist_speed(people[before][a], people[t][b], step_s), 1.0)
+    return total
 
 
 def _prominence(body: BodySighting, width_px: int, height_px: int) -> float:

@@ -10,10 +10,11 @@ from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, wrist_rotation
 from vidpretrain.retarget.packing import robot_motion
 from vidpretrain.retarget.resample import GridMotion
-from vidpretrain.retarget.sizes import fingers_of
-from vidpretrain.retarget.solving import solve
+from vidpretrain.retarget.solving import Solved, solve
 from vidpretrain.retarget.targets import SideState, hand_problem
+from vidpretrain.retarget.verdicts import chosen
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import fingers_of
 from vidpretrain.solve import Start
 from vidpretrain.types import HumanMotion, Reason, Reject, RobotMotion
 
@@ -43,14 +44,18 @@ def retarget_hand(
     if not np.isfinite(solved.solution.joint_pos).all():
         return Reject(reason=Reason.NOT_CONVERGED, detail=f"no finite motion of {robot.name}")
     T_world_base = _mount(robot, grid, hand)
-    return robot_motion(
-        *(motion, robot, grid, solved, names, {side: state}, {side: hand}, config),
-        T_world_base=T_world_base,
-        T_base_camera=geometry.compose(geometry.inverse(T_world_base), grid.T_world_camera),
-        placement="hand",
-        whole_body=False,
-        figures={},
-    )
+
+    def pack(solved: Solved) -> RobotMotion:
+        return robot_motion(
+            *(motion, robot, grid, solved, names, {side: state}, {side: hand}, config),
+            T_world_base=T_world_base,
+            T_base_camera=geometry.compose(geometry.inverse(T_world_base), grid.T_world_camera),
+            placement="hand",
+            whole_body=False,
+            figures={},
+        )
+
+    return chosen(robot, solved, pack, config)
 
 
 def _mount(robot: Robot, grid: GridMotion, hand: SeenHand) -> np.ndarray:

@@ -17,7 +17,7 @@ from vidpretrain.retarget import human
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.feet import Planted, plant
 from vidpretrain.retarget.resample import GridMotion
-from vidpretrain.retarget.sizes import RobotSize
+from vidpretrain.robot.sizes import RobotSize
 from vidpretrain.skeletons import SIDES
 from vidpretrain.types import Frozen
 

@@ -25,8 +25,10 @@ class RetargetConfig:
     The ground follows the person's lower foot by `max_floor_shift_m` at most; a foot that moves is lifted by
     `swing_clearance_m` at least. `stand_sigma_m` divides what a standing sole lacks, and what any is too low.
 
-    `self_collision` keeps the robot's links `collision_margin_m` apart (by their convex hulls), at the expense of its
-    targets; a light touch may stay where only a far way out would end it.
+    `self_collision` true keeps the robot's links `collision_margin_m` apart (by their convex hulls), at the expense of
+    its targets; a light touch may stay where only a far way out would end it. "auto" does so where a frame is deeper in
+    itself than the feasibility report lets pass, and takes the result unless the motion without has the better verdict
+    (`figures["kept_apart"]` says which it was); a live robot goes without. false never does.
     """
 
     rate_hz: float = 30.0
@@ -70,7 +72,7 @@ class RetargetConfig:
     stand_sigma_m: float = 0.005
     swing_clearance_m: float = 0.03
     max_floor_shift_m: float = 0.15
-    self_collision: bool = False
+    self_collision: bool | Literal["auto"] = "auto"
     collision_margin_m: float = 0.001
     max_iterations: int = 60
     tolerance: float = 1e-8

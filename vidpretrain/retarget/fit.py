@@ -15,11 +15,12 @@ from vidpretrain.retarget.hands import SeenHand, seen_hand
 from vidpretrain.retarget.packing import robot_motion
 from vidpretrain.retarget.resample import GridMotion, resample
 from vidpretrain.retarget.sides import face_is_behind
-from vidpretrain.retarget.sizes import measure
 from vidpretrain.retarget.soles import sole_corners, with_corners
 from vidpretrain.retarget.solving import Solved, errors_of, solve
 from vidpretrain.retarget.targets import SideState, build_problem, other_postures
+from vidpretrain.retarget.verdicts import chosen
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import measure
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import Solution, Start
 from vidpretrain.types import FaultName, HumanMotion, InputFault, Reason, Reject, RobotMotion
@@ -85,7 +86,11 @@ def retarget(motion: HumanMotion, robot: Robot, config: RetargetConfig) -> Robot
     refused = _poor(solved.free, errors_of(solved.free, names), config)
     if refused is not None:
         return dataclasses.replace(refused, faults=tuple(found))
-    made = _pack(motion, robot, grid, placed, hands, states, body, solved, names, config)
+
+    def pack(solved: Solved) -> RobotMotion:
+        return _pack(motion, robot, grid, placed, hands, states, body, solved, names, config)
+
+    made = chosen(robot, solved, pack, config)
     return dataclasses.replace(made, faults=tuple(found), figures=_with_faults(made.figures, found))
 
 

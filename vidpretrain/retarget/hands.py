@@ -13,7 +13,7 @@ from vidpretrain.retarget import human
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.resample import GridMotion
 from vidpretrain.retarget.sides import mirrored_frames
-from vidpretrain.retarget.sizes import Finger
+from vidpretrain.robot.sizes import Finger
 from vidpretrain.skeletons import HAND_SLICES
 from vidpretrain.types import Frozen
 

@@ -9,8 +9,8 @@ from jaxtyping import Float64
 
 from vidpretrain import geometry
 from vidpretrain.kinematics import site_poses
-from vidpretrain.retarget.sizes import RobotSize
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import RobotSize
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import OrientationTerm, PointTerm, PostureTerm, Problem, Start, solve_clip
 from vidpretrain.types import Frozen

@@ -24,9 +24,9 @@ from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.fit import side_state
 from vidpretrain.retarget.hands import SeenHand, seen_hand, wrist_rotation
 from vidpretrain.retarget.resample import GridMotion
-from vidpretrain.retarget.sizes import RobotSize, fingers_of, measure
 from vidpretrain.retarget.targets import SideState, all_terms, build_problem, finger_terms, hand_problem, other_postures
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import RobotSize, fingers_of, measure
 from vidpretrain.skeletons import HAND_SLICES, SIDES
 from vidpretrain.solve import Problem, Start, Stream, targets_of
 from vidpretrain.types import Camera, Frozen, HumanMotion
@@ -259,7 +259,7 @@ class LiveRetargeter:
         terms = tuple(term for term, _ in self._terms.values())
         acceleration = _CAUSAL * np.asarray(self._problem.acceleration_weight)
         problem = dataclasses.replace(self._problem, frames=1, terms=terms, acceleration_weight=acceleration)
-        if self.config.self_collision:
+        if self.config.self_collision is True:
             from vidpretrain.collision import model_of
 
             shape = model_of(self.robot)

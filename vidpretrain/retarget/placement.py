@@ -22,8 +22,8 @@ from vidpretrain.retarget import human
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, mean_rotation, wrist_rotation
 from vidpretrain.retarget.resample import GridMotion
-from vidpretrain.retarget.sizes import RobotSize
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import RobotSize
 from vidpretrain.skeletons import SIDES
 from vidpretrain.types import Frozen
 

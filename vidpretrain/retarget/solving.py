@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpretrain.collision import Shapes
+from vidpretrain.errors import InputError
+from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.robot import Robot
+from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import Problem, Solution, Start, solve_clip
 from vidpretrain.tree import Tree
 
@@ -37,8 +40,10 @@ def solve(
     `tree` is the robot's, with more sites perhaps. `names` tells the error site of each of the problem's terms.
     Links are held `config.collision_margin_m` apart, by the convex hulls of their shapes; targets give way.
 
+    A robot whose model MuJoCo does not compile is left as it is by "auto"; `figures["shapes_unknown"]` says so.
+
     Raises:
-        InputError: MuJoCo does not compile the robot's model.
+        InputError: `config.self_collision` is true, and MuJoCo does not compile the robot's model.
     """
     free = _best(tree, problem, names, start)
     finite = np.isfinite(free.joint_pos).all() and np.isfinite(free.T_world_base).all()
@@ -46,30 +51,54 @@ def solve(
         return Solved(free=free, solution=free, figures={})
     from vidpretrain.collision import hulls_of, model_of
 
-    model = model_of(robot)
-    if not len(model.pairs):
+    try:
+        model = model_of(robot)
+        shapes = hulls_of(robot) if len(model.pairs) else None
+    except InputError:
+        if config.self_collision != "auto":
+            raise
+        return Solved(free=free, solution=free, figures={"shapes_unknown": 1.0})
+    if shapes is None:
         return Solved(free=free, solution=free, figures={})
-    shapes, solution = hulls_of(robot), free
-    before = after = _colliding(shapes, free)
-    if before:
+    solution = free
+    depth = _depths(shapes, free)
+    before = after = int((depth > 0.0).sum())
+    if (depth > _least_depth(config)).any():
         asked = dataclasses.replace(
-            problem, self_collision=model, shapes=shapes, collision_margin_m=config.collision_margin_m
+            problem,
+            self_collision=model,
+            shapes=shapes,
+            collision_margin_m=config.collision_margin_m,
+            firm_joints=_firm(robot) if problem.free_base else None,
         )
         begin = Start(joint_pos=free.joint_pos, T_world_base=free.T_world_base if problem.free_base else None)
         kept_apart = solve_clip(tree, asked, begin)
         if np.isfinite(kept_apart.joint_pos).all():
             iterations = free.iterations + kept_apart.iterations
             solution = dataclasses.replace(kept_apart, converged=free.converged, iterations=iterations)
-            after = _colliding(shapes, solution)
+            after = int((_depths(shapes, solution) > 0.0).sum())
     figures = {"colliding_frames_free": float(before), "colliding_frames": float(after)}
     return Solved(free=free, solution=solution, figures=figures)
 
 
-def _colliding(shapes: Shapes, solution: Solution) -> int:
-    """Frames with links in each other, by their shapes."""
+def _firm(robot: Robot) -> np.ndarray:
+    """True (j) for legs and waist: an arm gets out of a leg's way, so that feet that stand stay where they are."""
+    out = np.ones(len(robot.tree.joint_names), dtype=bool)
+    out[[j for side in SIDES for group in ("arm", "hand") for j in robot.joints(f"{side}_{group}")]] = False
+    return out
+
+
+def _least_depth(config: RetargetConfig) -> float:
+    """What is within the error of shapes is not worth another solve, unless every touch has to end."""
+    return FeasibilityConfig().max_collision_m if config.self_collision == "auto" else 0.0
+
+
+def _depths(shapes: Shapes, solution: Solution) -> np.ndarray:
+    """(t) how deep links are in each other by their shapes, 0 where they are not."""
     q = np.asarray(solution.joint_pos)
-    found = shapes.touches(q, np.arange(len(q)), 0.0)
-    return len(np.unique(found.frame[found.gap_m < 0.0]))
+    found, out = shapes.touches(q, np.arange(len(q)), 0.0), np.zeros(len(q))
+    np.maximum.at(out, found.frame, -found.gap_m)
+    return out
 
 
 def errors_of(solution: Solution, names: tuple[str, ...]) -> dict[str, np.ndarray]:

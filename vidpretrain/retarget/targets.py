@@ -13,9 +13,9 @@ from vidpretrain.retarget.body import PlacedBody
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.retarget.hands import SeenHand, tip_targets
 from vidpretrain.retarget.placement import Placed, PlacedArm
-from vidpretrain.retarget.sizes import Finger, RobotSize
 from vidpretrain.retarget.soles import corner_names
 from vidpretrain.robot import Robot
+from vidpretrain.robot.sizes import Finger, RobotSize
 from vidpretrain.skeletons import SIDES
 from vidpretrain.solve import FloorTerm, OrientationTerm, PointTerm, PostureTerm, Problem, VectorTerm
 from vidpretrain.types import Frozen

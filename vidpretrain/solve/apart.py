@@ -18,7 +18,7 @@ from vidpretrain.solve.postures import targets_of
 from vidpretrain.solve.problem import Problem
 from vidpretrain.solve.retreat import LEVELS, cheapest, clean_levels, cut_steps
 from vidpretrain.solve.rounds import AROUND, FIRST_DAMPING, Apart, mask, push, solve_again, windows
-from vidpretrain.solve.speed import slow
+from vidpretrain.solve.speed import slow, steps
 from vidpretrain.solve.state import Work, with_followers
 from vidpretrain.solve.touch import ShapeCollisions
 from vidpretrain.tree import Tree
@@ -58,8 +58,9 @@ def keep_apart(work: Work, tree: Tree, problem: Problem) -> tuple[int, np.ndarra
 
 def _collisions(problem: Problem, tree: Tree, work: Work, stiffness: float) -> Collisions:
     assert problem.self_collision is not None
-    args = (problem.self_collision, tree, work.L, problem.collision_margin_m, stiffness, problem.frames)
-    return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, *args)
+    margin_m, firm = problem.collision_margin_m, problem.firm_joints
+    args = (problem.self_collision, tree, work.L, margin_m, stiffness, problem.frames, firm)
+    return Collisions(*args) if problem.shapes is None else ShapeCollisions(problem.shapes, problem.rate_hz, *args)
 
 
 def _around(run: Apart, lo: int, hi: int) -> None:
@@ -87,11 +88,9 @@ def _retreat(run: Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
     """Move frames [lo, hi) from Q (t j) to a motion without overlap that begins and ends on its neighbours; False if
     there is none."""
     contact, frames = run.contact, run.problem.frames
-    L, D = run.work.L, run.work.D
     first, last = max(0, lo - 1), min(frames, hi + 1)
     ends = np.array([first < lo, last > hi])
-    joints = L.var_column >= 0
-    columns, step = L.var_column[joints], D.step[joints]
+    columns, step = steps(run.work)
     share = np.empty(last - first)
     clean = np.empty((last - first, len(LEVELS)), dtype=bool)
     for Q_to in targets_of(run.tree, contact, run.problem, Q[first:last], columns):
@@ -108,10 +107,9 @@ def _retreat(run: Apart, lo: int, hi: int, Q: np.ndarray) -> bool:
 
 def _come_back(run: Apart, lo: int, hi: int) -> None:
     """Rounds of contacts from a clean motion, every step cut where it would make a frame overlap."""
-    contact, st, L, D = run.contact, run.work.st, run.work.L, run.work.D
+    contact, st = run.contact, run.work.st
     use = mask([(lo, hi)], run.problem.frames)
-    joints = L.var_column >= 0
-    columns, step = L.var_column[joints], D.step[joints]
+    columns, step = steps(run.work)
     first, last = max(0, lo - 1), min(run.problem.frames, hi + 1)
     share = np.empty(last - first)
     contact.forget()

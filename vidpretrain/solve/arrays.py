@@ -156,13 +156,13 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
     turn_loss, turn_scale = _losses(turns)
     posture, posture_weight = _posture(problem, L)
     return Data(
-        target=np.ascontiguousarray(target[:, L.row]),
-        weight=np.ascontiguousarray(weight[:, L.row]),
+        target=np.take(target, L.row, axis=1),
+        weight=np.take(weight, L.row, axis=1),
         mode=np.array(mode, dtype=np.int64)[L.row],
         loss=loss[L.row],
         scale=scale[L.row],
-        turn=np.ascontiguousarray(turn[:, L.turn]),
-        turn_weight=np.ascontiguousarray(turn_weight[:, L.turn]),
+        turn=np.take(turn, L.turn, axis=1),
+        turn_weight=np.take(turn_weight, L.turn, axis=1),
         turn_loss=turn_loss[L.turn],
         turn_scale=turn_scale[L.turn],
         posture=posture,
@@ -174,7 +174,6 @@ def data(tree: Tree, problem: Problem, L: Layout) -> Data:
 
 def _limits(tree: Tree, problem: Problem, L: Layout) -> dict[str, np.ndarray]:
     count, rate = len(tree.joint_names), problem.rate_hz
-    _refuse_for_balls(tree, problem)
     lower, upper = _bounds(tree, problem)
     step = _of_unknowns(L, _speed(tree, problem) / rate, np.full(6, np.inf))
     base_velocity = np.repeat(problem.base_velocity_weight, 3)
@@ -187,16 +186,6 @@ def _limits(tree: Tree, problem: Problem, L: Layout) -> dict[str, np.ndarray]:
         "step": step,
         "aim": AIM * step,
     }
-
-
-def _refuse_for_balls(tree: Tree, problem: Problem) -> None:
-    """Raise ValueError for what the solver cannot do for balls."""
-    active = active_joints(tree, problem)
-    balls = [j for j in tree.balls if active[j]]
-    if problem.self_collision is not None and len(problem.self_collision.pairs) and balls:
-        raise ValueError(f"self-collision is not solved for balls: {tree.joint_names[balls[0]]}")
-    if problem.max_speed is not None and any(np.isfinite(problem.max_speed[j : j + 3]).any() for j in balls):
-        raise ValueError(f"max_speed is not kept by balls, wanted inf for them: {tree.joint_names[balls[0]]}")
 
 
 def _of_unknowns(L: Layout, of_joints: np.ndarray, of_base: np.ndarray) -> np.ndarray:
@@ -230,7 +219,7 @@ def _smoothness(weight: np.ndarray | None, count: int) -> np.ndarray:
 
 
 def _speed(tree: Tree, problem: Problem) -> np.ndarray:
-    """Largest speed of each joint, sources held back for their followers."""
+    """Largest speed of each joint, sources held back for their followers; of a ball, the least of its three."""
     count = len(tree.joint_names)
     if problem.max_speed is None:
         return np.full(count, np.inf)
@@ -239,6 +228,8 @@ def _speed(tree: Tree, problem: Problem) -> np.ndarray:
     for j in np.flatnonzero((tree.mimic_source >= 0) & (tree.mimic_ratio != 0)):
         s = tree.mimic_source[j]
         speed[s] = min(speed[s], speed[j] / abs(tree.mimic_ratio[j]))
+    for j in tree.balls:
+        speed[j : j + 3] = speed[j : j + 3].min()
     if not (speed > 0).all():
         raise ValueError("max_speed is not positive everywhere")
     return speed
@@ -281,12 +272,12 @@ def _targets(targets: list, terms: list, places: list[int], frames: int, width: 
                 f"term {i}: target {np.shape(target)} and weight {np.shape(term.weight)}, "
                 f"wanted ({frames}, {width}) and ({frames},)"
             )
-    if not terms:
-        return np.zeros((frames, 0, width)), np.zeros((frames, 0))
-    out = np.stack(targets, axis=1).astype(float)
-    weight = np.stack([term.weight for term in terms], axis=1).astype(float)
-    known = np.isfinite(out.sum(axis=-1)) & np.isfinite(weight) & (weight > 0)
-    out[~known], weight[~known] = 0.0, 0.0
+    out, weight = np.empty((frames, len(terms), width)), np.empty((frames, len(terms)))
+    for i, (target, term) in enumerate(zip(targets, terms, strict=True)):
+        out[:, i], weight[:, i] = target, term.weight
+    known = np.isfinite(sum((out[..., i] for i in range(width)), weight)) & (weight > 0)
+    if not known.all():
+        out[~known], weight[~known] = 0.0, 0.0
     return out, weight
 
 

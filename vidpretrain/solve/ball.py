@@ -186,3 +186,44 @@ def rest_balls(L, D, c, t, Q, k, wanted, G, A, wide):
             G[k, v + r] += pulled[r]
             A[k * n + v + r, wide] += weight[r]
     return total
+
+
+@njit(cache=True, error_model="numpy")
+def slow_ball(Q, j, lower, upper, i, step):
+    """Hold the ball at column j back to turns of at most `step` from frame to frame, in place.
+
+    A frame comes as near as that on the shortest way, or where a limit is in between, on the straight way of the
+    rotation vector, which stays inside the limits.
+    """
+    w, here = np.empty(3), np.empty((2, 3))
+    for t in range(len(Q) - 1):
+        change(Q, t, t + 1, j, w)
+        angle = np.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2])
+        if angle <= step:
+            continue
+        here[0], here[1] = Q[t, j : j + 3], Q[t + 1, j : j + 3]
+        s = step / angle
+        x, y, z = composed(s * w[0], s * w[1], s * w[2], here[0, 0], here[0, 1], here[0, 2])
+        put_ball(Q, t + 1, j, x, y, z, lower, upper, i)
+        low, high = 0.0, 1.0
+        change(Q, t, t + 1, j, w)
+        if np.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2]) <= step * (1.0 + 1e-9):
+            continue
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            for r in range(3):
+                Q[t + 1, j + r] = here[0, r] + middle * (here[1, r] - here[0, r])
+            change(Q, t, t + 1, j, w)
+            if np.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2]) <= step:
+                low = middle
+            else:
+                high = middle
+        for r in range(3):
+            Q[t + 1, j + r] = here[0, r] + low * (here[1, r] - here[0, r])
+
+
+def by_vector(turn, w):
+    """The slope (3) by a ball's rotation vector w (3), from the slope by its small turn."""
+    out = np.empty(3)
+    push(np.ascontiguousarray(w), np.ascontiguousarray(turn), out)
+    return out

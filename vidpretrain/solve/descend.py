@@ -36,7 +36,7 @@ def component_pass(L, D, c, lo, hi, Q, Rb, pb, st, wanted, newton, G, A, cost, s
         if L.base[c] > 0:
             base_smooth(L, D, c, lo, hi, Rb, pb, wanted, G, A, cost)
         if L.ball_at[c] < L.var_at[c + 1] - L.var_at[c]:
-            balls_smooth(L, D, c, lo, hi, Q, wanted, G, A, cost)
+            balls_smooth(L, D, c, lo, hi, Q, st.stiffness, st.multiplier, wanted, G, A, cost)
     if len(st.contacts.push) > 0:
         contacts_pass(L.var_at, L.var_column, L.base, c, lo, hi, Q, st.contacts, wanted, G, A, cost)
 

@@ -12,10 +12,11 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.solve.rounds import FIRST_DAMPING, Apart, mask, push
-from vidpretrain.solve.speed import slow
+from vidpretrain.solve.speed import slow, steps
 
 _DEEP_M, _DEEP_COST_M = 0.004, 0.01
 _AWAY_COST_M, _ROUGH_COST_M = 0.003, 0.1  # of a radian away from free, and of its change by one in a frame, squared
+_ROUNDS = 20
 _SMOOTHER = (1.0, 25.0)  # times the weight of accelerations, attempt after attempt
 
 
@@ -55,8 +56,7 @@ class _Seen:
 
     def __init__(self, run: Apart) -> None:
         self.run = run
-        joints = run.work.L.var_column >= 0
-        self.columns, self.step = run.work.L.var_column[joints], run.work.D.step[joints]
+        self.columns, self.step = steps(run.work)
         self.moves: list[np.ndarray] = []
         self.depth: list[np.ndarray] = []
 
@@ -89,7 +89,7 @@ def ease(run: Apart, stretches: list[tuple[int, int]]) -> None:
         for lo, hi in left:
             st.Q[lo:hi] = run.free[lo:hi]
             run.damping[:, lo:hi] = FIRST_DAMPING
-        push(run, left, seen.look)
+        push(run, left, seen.look, _ROUNDS)
         left = [stretch for stretch in left if (seen.choose(*stretch) > _DEEP_M).any()]
         if not left:
             break

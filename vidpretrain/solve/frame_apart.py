@@ -1,9 +1,10 @@
 """Self-collision of one frame: steps from the frame before that keep linearised distances (numba, cached on disk).
 
 Each round is a quadratic program in all unknowns together: the frame's cost, every near pair's linearised distance at
-least the margin, and the box. It begins at the frame before, which is clear, so that a pair is pushed back to the side
-that it came from, and only postures that overlap no more than that are taken. The program is solved in its dual,
-constraint after constraint (Hildreth 1957; Bertsekas, Nonlinear Programming, section 6.2).
+least the margin, and the box. It begins at the joints of the frame before, which are clear, so that a pair is pushed
+back to the side that it came from, and only postures that overlap no more than that are taken. Where a step is refused,
+the pairs that got in its way join the program, however far they are, and the next one may go less far. The program is
+solved in its dual, constraint after constraint (Hildreth 1957; Bertsekas, Nonlinear Programming, section 6.2).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from vidpretrain.kinematics.arrays import TreeArrays
 from vidpretrain.solve.frame import evaluated, factor, from_before, push, solve
 from vidpretrain.solve.pack import allocating, kernel
 
-ROUNDS, SWEEPS, TRIES = 8, 40, 3
-_NEAR_M, _TRUST_RAD, _SOFT, _SHRINK = 0.01, 0.25, 1e-4, 0.4
+ROUNDS, SWEEPS, TRIES, ALSO = 8, 40, 3, 64
+_NEAR_M, _TRUST_RAD, _LEAST_RAD, _SOFT, _SHRINK = 0.01, 0.25, 0.01, 1e-4, 0.4
 _CALM_M, _CALM_SHARE = 1e-5, 1e-3
 _linearise = allocating(linearise.py_func)
 
@@ -38,6 +39,7 @@ class Near(NamedTuple):
     margin: np.ndarray  # (1)
     full: np.ndarray  # (1 j), followers included
     use: np.ndarray  # (1)
+    also: np.ndarray  # (n), pairs that count however far, -1: no more
     frame: np.ndarray
     pair: np.ndarray
     gap: np.ndarray
@@ -65,7 +67,7 @@ def overlap(f, K):
         K.full[0, j] = f.ratio[j] * f.Q[0, f.source[j]] + f.offset[j] if f.follows[j] else f.Q[0, j]
     near, deep = K.margin[0] + _NEAR_M, 0.0
     count = _linearise(
-        K.tree, K.joint, K.start, K.end, K.radius, K.pairs, K.blocks, K.column, K.full, K.use, near, len(K.gap),
+        K.tree, K.joint, K.start, K.end, K.radius, K.pairs, K.blocks, K.column, K.full, K.use, near, K.also, len(K.gap),
         K.frame, K.pair, K.gap, K.at, K.var, K.slope,
     )  # fmt: skip
     for k in range(count):
@@ -185,6 +187,18 @@ def follow(L, f, K, share):
 
 
 @kernel
+def in_the_way(K, count):
+    """The pairs that overlap count from now on, as many as there is room for."""
+    for k in range(count):
+        place = 0
+        while K.gap[k] < 0.0 and place < len(K.also) and K.also[place] != K.pair[k]:
+            if K.also[place] < 0:
+                K.also[place] = K.pair[k]
+            else:
+                place += 1
+
+
+@kernel
 def remember(f, K):
     """The best is where the frame stands."""
     for j in range(len(K.q)):
@@ -196,10 +210,8 @@ def remember(f, K):
 
 
 @kernel
-def recall(f, K):
-    """Put the frame where the best is."""
-    for j in range(len(K.q)):
-        f.Q[0, j] = K.q[j]
+def put_base(f, K):
+    """Put the base where the best has it."""
     for r in range(3):
         f.pb[0, r] = K.p[r]
         for k in range(3):
@@ -207,19 +219,48 @@ def recall(f, K):
 
 
 @kernel
-def stay_apart(L, D, s, f, K):
-    """Leave the frame as it is where nothing overlaps, else solve it again from the frame before; (rounds, depth)."""
+def recall(f, K):
+    """Put the frame where the best is."""
+    for j in range(len(K.q)):
+        f.Q[0, j] = K.q[j]
+    put_base(f, K)
+
+
+@kernel
+def set_out(L, D, s, f, K):
+    """Put the frame at the joints of the one before, the base there too or where it is now: the cheaper."""
+    free, no = False, len(K.also) < 0
+    for c in range(len(L.base)):
+        free = free or L.base[c] > 0
+    for k in range(len(K.also)):
+        K.also[k] = -1
+    remember(f, K)
+    from_before(L, f)
+    if not free:
+        return
+    before = slopes(L, D, s, f, K, no)
+    put_base(f, K)
+    if not slopes(L, D, s, f, K, no) < before:
+        from_before(L, f)
+
+
+@kernel
+def stay_apart(L, D, s, f, K, free):
+    """Leave the frame as it is where nothing overlaps, else solve it again; (rounds, depth, cost).
+
+    `free` is the cost where the frame stands.
+    """
     _, deep = overlap(f, K)
     if deep <= 0.0:
-        return 0, deep
-    from_before(L, f)
+        return 0, deep, free
+    set_out(L, D, s, f, K)
     remember(f, K)
     count, deep = overlap(f, K)
     yes, eased, rounds = count >= 0, count < 0, 0  # a literal would have its own compiled version
-    cost = slopes(L, D, s, f, K, yes)
+    cost, trust = slopes(L, D, s, f, K, yes), _TRUST_RAD
     while rounds < ROUNDS and np.isfinite(cost):
         rounds += 1
-        program(L, f, K, count, _TRUST_RAD)
+        program(L, f, K, count, trust)
         share, taken, moved = 1.0, False, 0.0
         for _ in range(TRIES):
             follow(L, f, K, share)
@@ -229,13 +270,18 @@ def stay_apart(L, D, s, f, K):
                 if depth < deep or after < cost:
                     taken = True
                     break
+            in_the_way(K, count)
             share *= _SHRINK
         if not taken:
-            if deep <= 0.0 or eased:
-                break
-            eased = yes  # whatever the targets say, the shortest way out
             recall(f, K)
             count, _ = overlap(f, K)
+            if eased or (deep <= 0.0 and trust < _LEAST_RAD):
+                break
+            if deep <= 0.0:
+                slopes(L, D, s, f, K, not yes)
+                trust *= _SHRINK
+                continue
+            eased = yes  # whatever the targets say, the shortest way out
             for v in range(len(K.g)):
                 K.g[v] = 0.0
             continue
@@ -250,4 +296,4 @@ def stay_apart(L, D, s, f, K):
     recall(f, K)
     for c in range(len(L.base)):
         evaluated(L, D, c, s, f, not yes)
-    return rounds, deep
+    return rounds, deep, cost

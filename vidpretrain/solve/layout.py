@@ -354,3 +354,10 @@ def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
     """Rodrigues' formula."""
     K = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
     return np.eye(3) + np.sin(angle) * K + (1.0 - np.cos(angle)) * (K @ K)
+
+
+def ball_unknowns(L: Layout) -> np.ndarray:
+    """The first unknown of every ball."""
+    return np.array(
+        [i for c in range(len(L.base)) for i in range(L.var_at[c] + L.ball_at[c], L.var_at[c + 1], 3)], dtype=np.int64
+    )

@@ -25,7 +25,10 @@ def trunk(tree: Tree) -> np.ndarray:
     for j in range(len(carried) - 1, -1, -1):
         if tree.parent[j] >= 0:
             carried[tree.parent[j]] += carried[j]
-    return carried > TRUNK_SHARE * len(carried)
+    out = carried > TRUNK_SHARE * len(carried)
+    for j in tree.balls:  # as a whole, and as what hangs on it
+        out[j : j + 3] = out[j + 2]
+    return out
 
 
 def limbs(work: Work, tree: Tree, problem: Problem) -> Work:

@@ -156,12 +156,14 @@ class Problem(Frozen):
 
     Every per-joint array is (j) in the tree's columns; the entries of mimic joints are ignored except in
     `max_speed`. `lower`/`upper` default to `tree.bounds()`, and are never violated; nor is `max_speed` (rad/s, None:
-    no limit). Joints outside `active_joints` (None: all) stay at the start's positions. With `free_base` the base's
-    pose is solved too, with `base_velocity_weight` and `base_acceleration_weight` as (rotation, translation).
+    no limit; a ball's angular velocity keeps to the least of its three). Joints outside `active_joints` (None: all)
+    stay at the start's positions. With `free_base` the base's pose is solved too, with `base_velocity_weight` and
+    `base_acceleration_weight` as (rotation, translation).
     `parameters` are unknown together with the motion; speed limits and self-collision come after them, with the
     parameters found. The pairs of `self_collision` are held `collision_margin_m` apart; where targets ask for less,
     they give way. With `shapes` the links' own shapes are held apart, and capsules only tell where to look: then a
-    light touch, or a deep one that nothing but a far way out would end, may stay.
+    light touch, or a deep one that nothing but a far way out would end, may stay. `firm_joints` (None: no joint) give
+    way to a contact only where nothing else moves it.
     """
 
     rate_hz: float
@@ -182,6 +184,7 @@ class Problem(Frozen):
     self_collision: CollisionModel | None = None
     collision_margin_m: float = 0.001
     shapes: Shapes | None = None
+    firm_joints: Bool[np.ndarray, " j"] | None = None
     parameters: tuple[Parameter, ...] = ()
 
     def check(self) -> None:

@@ -37,19 +37,22 @@ class Apart:
 
 
 def push(
-    run: Apart, stretches: list[tuple[int, int]], seen: Callable[[list[tuple[int, int]]], None] | None = None
+    run: Apart,
+    stretches: list[tuple[int, int]],
+    seen: Callable[[list[tuple[int, int]]], None] | None = None,
+    rounds: int = _ROUNDS,
 ) -> list[tuple[int, int]]:
-    """Rounds of multipliers on all stretches; those that are not clean after them. `seen` is told the
+    """Rounds of contacts on all stretches; those that are not clean after them. `seen` is told the
     stretches of a round when their contacts have been found."""
     contact, frames = run.contact, run.problem.frames
-    for round_ in range(_ROUNDS + 1):
+    for round_ in range(rounds + 1):
         use = mask(stretches, frames)
         contacts = contact.find(run.q(), use)
         if seen is not None:
             seen(stretches)
         bad = use & (contact.worst < 0.0)
         stretches = [s for s in stretches if bad[slice(*s)].any()]
-        if round_ == _ROUNDS or not stretches:
+        if round_ == rounds or not stretches:
             break
         for stretch in stretches:
             solve_again(run, contacts, *stretch, _ITERATIONS)

@@ -173,17 +173,18 @@ def base_smooth(L, D, c, lo, hi, Rb, pb, wanted, G, A, cost):
 
 
 @njit(cache=True, error_model="numpy")
-def balls_smooth(L, D, c, lo, hi, Q, wanted, G, A, cost):
+def balls_smooth(L, D, c, lo, hi, Q, stiffness, multiplier, wanted, G, A, cost):
     """Velocity and acceleration of the balls, axis by axis of log(R[t+1] R[t]^T) and its change: exact gradient on the
-    manifold, matrix as for a flat space."""
+    manifold, matrix as for a flat space. The speed limit is one on the length of that turn, with the multiplier and
+    stiffness of the ball's first unknown, as `joints_smooth` has it."""
     n, frames, wide, first = L.var_at[c + 1] - L.var_at[c], hi - lo, A.shape[1] - 1, L.var_at[c]
     w0, w1, x, out = np.zeros(3), np.zeros(3), np.empty(3), np.empty(3)
     begin = max(lo - 2, 0)
     for v in range(L.ball_at[c], n, 3):
         i = first + v
         velocity, acceleration = D.velocity[i : i + 3], D.acceleration[i : i + 3]
-        bends = acceleration.max() > 0.0
-        if not bends and not velocity.max() > 0.0:
+        bends, stiff = acceleration.max() > 0.0, stiffness[i]
+        if not bends and not velocity.max() > 0.0 and not stiff > 0.0:
             continue
         for t in range(begin, min(hi, len(Q) - 1)):
             a = t - lo  # the pair is (a, a + 1)
@@ -193,13 +194,22 @@ def balls_smooth(L, D, c, lo, hi, Q, wanted, G, A, cost):
                 for r in range(3):
                     x[r] = velocity[r] * w1[r]
                     cost[max(a, 0)] += 0.5 * x[r] * w1[r]
+                more = 0.0
+                if stiff > 0.0:
+                    m, angle = multiplier[t, i], np.sqrt(w1[0] * w1[0] + w1[1] * w1[1] + w1[2] * w1[2])
+                    shove = max(0.0, m + stiff * (angle - D.aim[i]))
+                    cost[max(a, 0)] += (shove * shove - m * m) / (2.0 * stiff)
+                    if shove > 0.0:
+                        more = stiff
+                        for r in range(3):
+                            x[r] += shove * w1[r] / max(angle, 1e-12)
                 if wanted:
                     pull(1.0, w1, x, out)
                     add(a + 1, frames, 1.0, out, G, v)
                     pull(-1.0, w1, x, out)
                     add(a, frames, -1.0, out, G, v)
                     for r in range(3):
-                        pair(a, a + 1, v + r, n, frames, velocity[r], wide, A)
+                        pair(a, a + 1, v + r, n, frames, velocity[r] + more, wide, A)
             if t == begin or not bends:
                 continue
             for r in range(3):

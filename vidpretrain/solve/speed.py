@@ -6,8 +6,10 @@ import numpy as np
 from numba import njit
 
 from vidpretrain.solve import descend
+from vidpretrain.solve.ball import change, slow_ball
 from vidpretrain.solve.begin import fits
 from vidpretrain.solve.lane_clip import lane_curvature, lane_descend
+from vidpretrain.solve.layout import ball_unknowns
 from vidpretrain.solve.problem import Problem
 from vidpretrain.solve.state import Work
 
@@ -48,10 +50,40 @@ def respect_speed(work: Work, problem: Problem) -> int:
 
 
 def slow(work: Work) -> None:
-    """The exact projection onto the speed limits."""
+    """The exact projection onto the speed limits; balls are held back on their way from frame to frame."""
+    L, D, Q = work.L, work.D, work.st.Q
+    balls = ball_unknowns(L)
+    flat = L.var_column >= 0
+    for i in balls:
+        flat[i : i + 3] = False
+        _slow_turns(Q, int(L.var_column[i]), D.lower, D.upper, int(i), float(D.step[i]) * (1.0 - _ROUNDING))
+    columns = L.var_column[flat]
+    Q[:, columns] = slowed(Q[:, columns], D.step[flat])
+
+
+def _slow_turns(Q: np.ndarray, j: int, lower: np.ndarray, upper: np.ndarray, i: int, step: float) -> None:
+    """Hold the ball at column j back, in place: between a path that lags behind and one that begins early."""
+    ahead, back = Q.copy(), Q[::-1].copy()
+    slow_ball(ahead, j, lower, upper, i, step)
+    slow_ball(back, j, lower, upper, i, step)
+    early = back[::-1, j : j + 3]
+    near = (
+        np.linalg.norm(early - ahead[:, j : j + 3], axis=1, keepdims=True) < np.pi
+    )  # else they name turns differently
+    Q[:, j : j + 3] = np.where(near, 0.5 * (ahead[:, j : j + 3] + early), ahead[:, j : j + 3])
+    slow_ball(Q, j, lower, upper, i, step)
+
+
+def steps(work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """(columns that are unknown, how much each may change in a frame so that no joint is too fast).
+
+    A turn is no longer than the change of its rotation vector, so a ball's columns get 1 / sqrt(3) of its limit each.
+    """
+    step = work.D.step.copy()
+    for i in ball_unknowns(work.L):
+        step[i : i + 3] /= np.sqrt(3.0)
     joints = work.L.var_column >= 0
-    columns = work.L.var_column[joints]
-    work.st.Q[:, columns] = slowed(work.st.Q[:, columns], work.D.step[joints])
+    return work.L.var_column[joints], step[joints]
 
 
 def slowed(path: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -91,12 +123,23 @@ def slow_down(path, step):
 @njit(cache=True, error_model="numpy")
 def excess(L, D, c, st):
     """How far a component's largest change from frame to frame is beyond its limit; negative inside it."""
-    out = -np.inf
-    for i in range(L.var_at[c] + L.base[c], L.var_at[c + 1]):
+    out, w = -np.inf, np.empty(3)
+    flat = L.var_at[c] + L.ball_at[c]
+    for i in range(L.var_at[c] + L.base[c], flat):
         j = L.var_column[i]
         for t in range(len(st.Q) - 1):
             out = max(out, abs(st.Q[t + 1, j] - st.Q[t, j]) - D.step[i])
+    for i in range(flat, L.var_at[c + 1], 3):
+        for t in range(len(st.Q) - 1):
+            out = max(out, turned(st.Q, t, L.var_column[i], w) - D.step[i])
     return out
+
+
+@njit(cache=True, error_model="numpy")
+def turned(Q, t, j, w):
+    """The angle by which the ball at column j turns from frame t to the next; w (3) is written to."""
+    change(Q, t, t + 1, j, w)
+    return np.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2])
 
 
 @njit(cache=True, error_model="numpy")
@@ -117,7 +160,18 @@ def curvature(L, D, c, st, s, out):
 @njit(cache=True, error_model="numpy")
 def tighten(L, D, c, st, stiff):
     """The next multipliers of the speed limits; `stiff` (v) is for unknowns that are beyond theirs at first."""
-    for i in range(L.var_at[c] + L.base[c], L.var_at[c + 1]):
+    flat, w = L.var_at[c] + L.ball_at[c], np.empty(3)
+    for i in range(flat, L.var_at[c + 1], 3):
+        over = False
+        for t in range(len(st.Q) - 1):
+            over = over or turned(st.Q, t, L.var_column[i], w) > D.aim[i]
+        if over and st.stiffness[i] == 0.0:
+            st.stiffness[i] = max(stiff[i], max(stiff[i + 1], stiff[i + 2]))
+        if st.stiffness[i] > 0.0:
+            for t in range(len(st.Q) - 1):
+                beyond = turned(st.Q, t, L.var_column[i], w) - D.aim[i]
+                st.multiplier[t, i] = max(0.0, st.multiplier[t, i] + st.stiffness[i] * beyond)
+    for i in range(L.var_at[c] + L.base[c], flat):
         j, over = L.var_column[i], False
         for t in range(len(st.Q) - 1):
             over = over or abs(st.Q[t + 1, j] - st.Q[t, j]) > D.aim[i]

@@ -75,7 +75,7 @@ def advance(box, iterations, tolerance):
         from_before(L, f)
         cost = np.nan
     if len(K.pairs) > 0:
-        rounds, depth = stay_apart(L, D, s, f, K)
+        rounds, depth, cost = stay_apart(L, D, s, f, K, cost)
         done += rounds
     keep(L, f)
     report(L, D, f)

@@ -12,7 +12,7 @@ from vidpretrain.collision.near import capsule_arrays
 from vidpretrain.kinematics.arrays import tree_arrays
 from vidpretrain.solve.arrays import Data, Scratch, vector_of
 from vidpretrain.solve.frame import Frame
-from vidpretrain.solve.frame_apart import Near
+from vidpretrain.solve.frame_apart import ALSO, Near
 from vidpretrain.solve.layout import Layout
 from vidpretrain.solve.problem import DistanceTerm, FloorTerm, OrientationTerm, PixelTerm, PointTerm, Problem, Term
 from vidpretrain.tree import Tree
@@ -127,6 +127,7 @@ def near_of(tree: Tree, L: Layout, template: Problem) -> Near:
         margin=np.array([template.collision_margin_m]),
         full=np.zeros((1, joints)),
         use=np.ones(1, dtype=bool),
+        also=np.full(ALSO, -1, dtype=np.int64),
         frame=np.zeros(most, dtype=np.int64),
         pair=np.zeros(most, dtype=np.int64),
         gap=np.zeros(most),

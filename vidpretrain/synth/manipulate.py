@@ -13,7 +13,7 @@ from vidpretrain import geometry, skeletons
 from vidpretrain.sim.motions import Hold, Key, Plan, Planner, palm_rotation
 from vidpretrain.synth.things import CRATE_HALF_M, OBJECTS
 
-_PALM_M = 0.017  # from the plane of the joints to the skin of the palm
+_PALM_M = 0.020  # from the plane of the joints to the skin of the palm
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ class Manipulator(Planner):
         up = np.array([-0.02, rng.uniform(-0.06, 0.06), rng.uniform(0.12, 0.22) * self.scale])
         q_object = geometry.quat_exp(np.array([0.0, 0.0, rng.uniform(-0.1, 0.1)]))
         start, keys, holds = geometry.pose(q_object, p), {}, []
-        curl = np.array([0.02, 0.10, 0.10, 0.10, 0.10])
+        curl = np.array([0.0, 0.05, 0.05, 0.05, 0.05])
         for side in skeletons.SIDES:
             sign = 1.0 if side == "left" else -1.0
-            q = geometry.quat_mul(q_object, palm_rotation(side, 0.0, 0.35, np.pi / 2))
+            q = geometry.quat_mul(q_object, palm_rotation(side, -0.05, 0.35, np.pi / 2))
             knuckle = self.poser.hand_at_rest(side, np.zeros(5))[9, 0]
             face = geometry.transform(start, np.array([0.1 * x, sign * (y + _PALM_M), -0.1 * z]))
             wrist = face - geometry.rotate(q, np.array([0.95 * knuckle, 0.0, 0.0]))

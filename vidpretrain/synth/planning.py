@@ -13,13 +13,13 @@ import numpy as np
 from vidpretrain import config as configuration
 from vidpretrain.errors import InputError
 from vidpretrain.motion_files import MOTION_SUFFIXES
-from vidpretrain.synth import pools
+from vidpretrain.synth import pools, rooms
 from vidpretrain.synth.config import Split, SynthConfig
 from vidpretrain.synth.dress import base_sleeves
 from vidpretrain.synth.groups import GROUPS, Recipe
 from vidpretrain.synth.specs import ClipSpec, MotionSpec, PersonSpec
 
-_VERSION = 1  # of what is drawn; a new number renders everything anew
+_VERSION = 3  # of what is drawn; a new number renders everything anew
 _SHARES: tuple[tuple[Split, int], ...] = (("train", 80), ("dev", 90), ("held", 100))  # of motion files, by their names
 
 
@@ -69,7 +69,7 @@ def _clip(config: SynthConfig, index: int, files: tuple[Path, ...]) -> ClipSpec:
     rng = np.random.default_rng(pools.numbers(config.split, "choice", *key))
     chosen = rng.choice(config.people, max(recipe.bodies, 1), replace=False)
     people = tuple(_dressed(pools.person(config.split, config.seed, int(k)), recipe, rng) for k in chosen)
-    room = pools.room(config.split, config.seed, int(rng.integers(config.rooms)))
+    room = rooms.room(config.split, config.seed, int(rng.integers(config.rooms)))
     camera = pools.camera(config.split, recipe, config, key, turn)
     motions = tuple(_motion(config, recipe, key, k, camera.kind, files, rng) for k in range(len(people)))
     spec = ClipSpec(

@@ -67,7 +67,7 @@ def synthesize(config: SynthConfig, out: Path | str, progress: Callable[[int, in
             if progress is not None:
                 progress(number, len(todo))
     rows = tuple(
-        {**done[spec.name], "name": spec.name, "made": spec.name in made}
+        {**done[spec.name], "name": spec.name, "index": spec.index, "made": spec.name in made}
         | {key: str(path) for key, path in files.paths(out, spec.name).items()}
         for spec in specs
         if spec.name in done

@@ -18,6 +18,7 @@ from vidpretrain.motion_files.config import MotionFileConfig
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.retarget.config import RetargetConfig
+from vidpretrain.segments.config import SegmentConfig
 from vidpretrain.sim.config import SimConfig
 from vidpretrain.synth.config import SynthConfig
 from vidpretrain.training.config import PredictConfig, TrainConfig
@@ -84,6 +85,7 @@ class RunConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
     motion_files: MotionFileConfig = field(default_factory=MotionFileConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     feasibility: FeasibilityConfig = field(default_factory=FeasibilityConfig)
@@ -122,6 +124,7 @@ class RunConfig:
             video=self.video,
             pose=self.pose,
             motion=self.motion,
+            segments=self.segments,
             retarget=self.retarget,
             feasibility=self.feasibility,
             robot=self.robot,

@@ -144,6 +144,8 @@ def packed(config: RunConfig, done: Extraction) -> tuple[Packed, Ledger]:
             config.dataset,
             config.out / "dataset",
             lambda n, total: bars("pack", n, total),
+            config.segments,
+            config.store,
         )
     ledger = done.ledger({s: str(number) for s, number in result.episodes.items()}, result.rejects)
     write_text(config.out / "ledger.json", json.dumps(ledger.plain(), indent=1))
@@ -157,13 +159,16 @@ def pack(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     result, ledger = packed(config, done)
     summary = _summary(config, done, ledger)
     state = "found unchanged" if result.reused else "written"
-    message = f"{_said(summary, 'pack')}\n{len(result.episodes)} episodes, {result.rows} rows, {state}: {result.root}"
+    idle = f" ({result.idle_rows} idle rows left out)" if result.idle_rows else ""
+    count = f"{len(result.episodes)} episodes, {result.rows} rows{idle}"
+    message = f"{_said(summary, 'pack')}\n{count}, {state}: {result.root}"
     return {
         "ok": bool(result.episodes),
         **summary,
         "dataset": str(result.root),
         "episodes": len(result.episodes),
         "rows": result.rows,
+        "idle_rows": result.idle_rows,
         "dataset_reused": result.reused,
         "message": message,
     }

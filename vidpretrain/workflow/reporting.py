@@ -136,9 +136,8 @@ def _limit_violations(done: Extraction) -> tuple[int, int, int]:
 
 def _clip_rows(config: RunConfig, done: Extraction, packed: Packed, ledger: Ledger) -> tuple[ClipRow, ...]:
     by_source = {outcome.source.source_id: outcome for outcome in done.sources}
-    shown = [
-        (clip, segment) for clip in done.clips for segment in clip.segments if segment.segment_id in packed.episodes
-    ]
+    kept = {name.partition("/")[0] for name in packed.episodes}
+    shown = [(clip, segment) for clip in done.clips for segment in clip.segments if segment.segment_id in kept]
     film = {segment.segment_id for _, segment in _spread(shown, config.report.clips)}
     tasks = [_media_task(config, by_source[c.source_id], c, s, s.segment_id in film) for c, s in shown]
     refused = [entry for entry in ledger.rejected if by_source[entry.source_id].info is not None]

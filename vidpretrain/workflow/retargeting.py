@@ -19,6 +19,7 @@ from vidpretrain.workflow.files import write_text
 from vidpretrain.workflow.followed import Followed, are_motion_files, follow_files, follow_videos, source_times
 from vidpretrain.workflow.progress import Bars
 
+_NAMED = 3  # motions of one reason that a line of text names
 _SUFFIXES: dict[str, str] = {"npz": ".npz", "gmr": ".pkl", "csv": ".csv"}
 
 
@@ -116,6 +117,7 @@ def _written(
     rows = [row for clip in followed for row in _rows(clip)]
     good = sum(row["reason"] is None for row in rows)
     lines = [f"retarget to {', '.join(robots)}: in {len(rows)} = accepted {good} + rejected {len(rows) - good}"]
+    lines += _refusals(rows)
     result: dict[str, Any] = {"motions": rows, "in": len(rows), "accepted": good, "rejected": len(rows) - good}
     if format == "lerobot":
         result["datasets"] = _datasets(config, followed, robots, out, view)
@@ -145,6 +147,20 @@ def _rows(clip: Followed) -> list[dict[str, Any]]:
             row = {"motion": name, "frames": 0, "feasible": None, "errors": None}
             out.append({**start, **row, "reason": str(reject.reason), "detail": reject.detail})
     return out
+
+
+def _refusals(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line per reason and detail, with the motions that it is about, the first `_NAMED` by name."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["reason"] is not None:
+            about.setdefault((row["reason"], row["detail"] or ""), []).append(f"{row['motion']} ({row['robot']})")
+    lines = []
+    for (reason, detail), names in about.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        indented = detail.replace("\n", "\n    ")
+        lines.append(f"rejected {', '.join(names[:_NAMED])}{more}: {reason}: {indented}")
+    return lines
 
 
 def _called(robot: str) -> str:

@@ -14,22 +14,35 @@ import numpy as np
 from vidpretrain.pose import PoseConfig, extract
 from vidpretrain.pose.precomputed import write_precomputed
 from vidpretrain.sim import SimConfig, load_truth, render_people
+from vidpretrain.synth import SynthConfig, synthesize
 from vidpretrain.types import Clip, PoseTrack, Reject
 from vidpretrain.video import probe
 
 SEEDS = {"dev": 4100, "held": 7300}  # people, looks, cameras and motions all follow from the seed
 _ROUND = 8  # clips of one seed; the next eight have other people
+HARD_THIRD = ("held", "blur", "noise", "sleeves", "gloves", "side", "back", "small")
+HARD_HEAD = ("held", "blur", "noise", "sleeves", "gloves")
+HARD = (
+    *(f"third_{name}" for name in HARD_THIRD),
+    *(f"head_{name}" for name in HARD_HEAD),
+    *("head_moving", "head_still", "chest", "third_occluded", "two_people", "empty", "no_hands"),
+)  # one clip each, of people, rooms, cameras and motions that are in no other split
+_HARD_S = 2.5
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A clip of the benchmark: its truth, what is known of its camera, and the tracks of the networks."""
+    """A clip of the benchmark: its truth, what is known of its camera, and the tracks of the networks.
+
+    `group` is "clean", or that of a hard clip.
+    """
 
     name: str
     clip: Clip
     metadata: dict[str, Any]
     truth: Any
     tracks: tuple[PoseTrack, ...]
+    group: str = "clean"
 
 
 def samples(split: str, count: int, out: Path, *, workers: int, duration_s: float) -> list[Sample]:
@@ -48,14 +61,36 @@ def samples(split: str, count: int, out: Path, *, workers: int, duration_s: floa
     return [sample for index, row in rows if (sample := _sample(index, row)) is not None]
 
 
-def _sample(index: int, row: dict[str, Any]) -> Sample | None:
+def hard_clips(split: str, out: Path, *, workers: int) -> list[dict[str, Any]]:
+    """Rows of the hard clips of a split (`group`, `video`, `truth`, `name`, ...), rendered where that was not done."""
+    config = SynthConfig(
+        seed=SEEDS[split],
+        split=split,  # type: ignore[arg-type]
+        groups=HARD,  # type: ignore[arg-type]
+        clips=len(HARD),
+        duration_s=_HARD_S,
+        workers=workers,
+    )
+    found = synthesize(config, out / split / "hard")
+    if found.failed:
+        raise RuntimeError(f"hard clips that were not rendered: {found.failed}")
+    return list(found.rows)
+
+
+def hard_samples(split: str, out: Path, *, workers: int) -> list[Sample]:
+    """The hard clips in which the networks found somebody."""
+    rows = hard_clips(split, out, workers=workers)
+    return [s for row in rows if (s := _sample(row["index"], row, row["group"])) is not None]
+
+
+def _sample(index: int, row: dict[str, Any], group: str = "clean") -> Sample | None:
     video = Path(row["video"])
     info = probe(video)
     if isinstance(info, Reject):
         raise RuntimeError(f"{video}: {info.detail}")
     truth = load_truth(row["truth"])
     clip = Clip(
-        clip_id=f"{index:03d}_{row['motion']}_{row['view']}",
+        clip_id=video.stem if group != "clean" else f"{index:03d}_{row['motion']}_{row['view']}",
         source_id=video.stem,
         path=str(video),
         start_ns=0,
@@ -67,7 +102,7 @@ def _sample(index: int, row: dict[str, Any]) -> Sample | None:
         video.with_suffix(".tracks.npz"), clip.clip_id, row["digest"], lambda: extract(clip, info, PoseConfig())
     )
     metadata = json.loads(video.with_suffix(".json").read_text())
-    return None if tracks is None else Sample(clip.clip_id, clip, metadata, truth, tracks)
+    return None if tracks is None else Sample(clip.clip_id, clip, metadata, truth, tracks, group)
 
 
 def kept_tracks(path: Path, clip_id: str, digest: str, look: Callable[[], Any]) -> tuple[PoseTrack, ...] | None:

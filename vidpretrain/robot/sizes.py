@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from vidpretrain import geometry
 from vidpretrain.errors import ConfigError
 from vidpretrain.kinematics import joint_poses, site_poses
-from vidpretrain.robot import Robot
+from vidpretrain.robot.types import Robot
 from vidpretrain.skeletons import SIDES
 from vidpretrain.tree import Tree
 
