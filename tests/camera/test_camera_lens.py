@@ -112,6 +112,9 @@ def test_a_sidecar_wins_and_its_trajectory_lies_beside_it(tmp_path):
     assert "K" not in camera_facts(path, info)
     beside = {"fx": 50, "cx": 32, "cy": 32, "lens": "fisheye", "gravity": [0, 1, 0], "trajectory": "poses.txt"}
     path.with_suffix(".json").write_text(json.dumps(beside))
+    with pytest.raises(InputError, match="no such trajectory"):
+        camera_facts(path, info)
+    (tmp_path / "poses.txt").write_text("0 0 0 0 0 0 0 1\n1 0 0 0 0 0 0 1\n")
     facts = camera_facts(path, info)
     assert facts["K"] == [[50, 0, 32], [0, 50, 32], [0, 0, 1]]
     assert facts["trajectory"] == str(tmp_path / "poses.txt")

@@ -169,6 +169,8 @@ def test_a_camera_that_is_not_solved_is_marked_or_refused() -> None:
         p_image=pairs,
         link=np.zeros((0, 2), np.int32),
         p_link=np.zeros((0, 2, 2), np.float32),
+        index=np.arange(len(TIME_S), dtype=np.int32),
+        frame_count=len(TIME_S),
     )
     marked = build_motion(filmed.tracks, filmed.clip, config, None, seen)
     assert isinstance(marked, tuple)

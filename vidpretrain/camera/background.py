@@ -8,6 +8,7 @@ by ORB features, so that a view that comes back ends the drift.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,8 @@ from jaxtyping import Float32, Int32, Int64
 from vidpretrain.camera import masks
 from vidpretrain.camera.config import CameraConfig
 from vidpretrain.camera.lens import opencv
-from vidpretrain.types import Clip, Frozen, PoseTrack
+from vidpretrain.camera.trajectory import Trajectory
+from vidpretrain.types import Camera, Clip, Frozen, PoseTrack
 from vidpretrain.video import VideoInfo, open_video
 
 CELLS = (6, 8)  # rows, columns
@@ -37,6 +39,8 @@ class Background(Frozen):
     in it; observation m says that feature `feature[m]` was at `p_image[m]` in frame `frame[m]`. Frames up to the next
     keyframe, and that one too, see the features of theirs. `link` (l 2) are pairs of keyframes (rows) with one matched
     point `p_link` (l 2 2) each. `pixel` is how many of these pixels one pixel is in which everything was measured.
+    `index` (t) are the video's frames out of `frame_count`, turned by `rotation_deg` to be upright; `trajectory` is
+    what pycolmap made of the pictures, if it was asked.
     """
 
     clip_id: str
@@ -52,6 +56,10 @@ class Background(Frozen):
     p_image: Float32[np.ndarray, "m 2"]
     link: Int32[np.ndarray, "l 2"]
     p_link: Float32[np.ndarray, "l 2 2"]
+    index: Int32[np.ndarray, " t"]
+    frame_count: int
+    rotation_deg: int = 0
+    trajectory: Trajectory | None = None
 
     def of(self, key: int) -> tuple[np.ndarray, np.ndarray]:
         """(features (n) whose home is a keyframe, observations (m) of them)."""
@@ -65,11 +73,15 @@ class Background(Frozen):
         return np.clip(p_image[..., 1] / self.height_px * rows, 0, rows - 1).astype(int) * columns + column
 
 
-def observe(clip: Clip, info: VideoInfo, tracks: Sequence[PoseTrack], config: CameraConfig) -> Background:
+def observe(
+    clip: Clip, info: VideoInfo, tracks: Sequence[PoseTrack], config: CameraConfig, lens: Camera | None = None
+) -> Background:
     """What the background of a clip did on the tracks' time grid; people's points hide people.
 
+    `lens` is what method `sfm` starts from, and needed by it alone.
+
     Raises:
-        MissingExtra: OpenCV is not installed.
+        MissingExtra: OpenCV is not installed, or pycolmap for `sfm`.
         InputError: the file is gone or changed since it was probed.
     """
     time_ns = np.asarray(tracks[0].time_ns)
@@ -78,7 +90,12 @@ def observe(clip: Clip, info: VideoInfo, tracks: Sequence[PoseTrack], config: Ca
     watcher = _Watcher(tracks, scale, config)
     for t, picture in enumerate(_pictures(info, indices)):
         watcher.see(t, picture)
-    return watcher.result(clip, time_ns, info)
+    seen = watcher.result(clip, time_ns, info, indices)
+    if config.method != "sfm" or lens is None:
+        return seen
+    from vidpretrain.camera.sfm import reconstruct
+
+    return dataclasses.replace(seen, trajectory=reconstruct(info, tracks, lens, config))
 
 
 def _pictures(info: VideoInfo, indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -222,7 +239,7 @@ class _Watcher:
             p_b = b.p_described[[m.queryIdx for m in good]]
             self.links.append((a.row, b.row, p_a, p_b))
 
-    def result(self, clip: Clip, time_ns: np.ndarray, info: VideoInfo) -> Background:
+    def result(self, clip: Clip, time_ns: np.ndarray, info: VideoInfo, indices: np.ndarray) -> Background:
         def joined(parts: list[np.ndarray], shape: tuple[int, ...], kind: type) -> np.ndarray:
             return np.concatenate(parts).astype(kind) if parts else np.zeros(shape, kind)
 
@@ -246,4 +263,7 @@ class _Watcher:
             p_image=full(joined(self.places, (0, 2), np.float32)),
             link=joined([np.tile([a, b], (len(p), 1)) for a, b, p, _ in self.links], (0, 2), np.int32),
             p_link=full(joined(pairs, (0, 2, 2), np.float32)),
+            index=indices.astype(np.int32),
+            frame_count=info.frame_count,
+            rotation_deg=info.rotation_deg,
         )

@@ -14,7 +14,7 @@ class CameraConfig:
     `method`: "auto" (a trajectory beside the video if there is one, else features of the background decide between
     still and moving), "static" (taken for granted, nothing is looked at), "features", "sfm" (pycolmap) or "imported".
     `trajectory` is a file or folder of another tool for all videos, or a folder with one entry per video stem;
-    `trajectory_unit_m` metres per unit of it, None where its scale is unknown and the body fixes it;
+    `trajectory_unit_m` metres per unit of it (None: the format's own; COLMAP has none, and the body fixes it);
     `trajectory_offset_s` is added to its times. `not_solved`: what becomes of a clip whose camera cannot be solved,
     kept in the camera's own frame and marked, or refused.
     """
@@ -43,7 +43,7 @@ class CameraConfig:
     # trajectories of other tools
     trajectory: Path | None = None
     trajectory_format: Literal["auto", "colmap", "tum", "arkit"] = "auto"
-    trajectory_unit_m: float | None = 1.0
+    trajectory_unit_m: float | None = None
     trajectory_offset_s: float = 0.0
     trajectory_up: Literal["auto", "x", "-x", "y", "-y", "z", "-z", "unknown"] = "auto"
     sfm_rate_hz: float = 5.0
@@ -65,7 +65,7 @@ class CameraConfig:
                 raise ValueError(f"camera.{name} is positive; found {getattr(self, name)}")
         if self.trajectory_unit_m is not None and not self.trajectory_unit_m > 0:
             raise ValueError(
-                f"trajectory_unit_m is positive, or null where the scale is unknown; found {self.trajectory_unit_m}"
+                f"trajectory_unit_m is positive, or null for the format's own; found {self.trajectory_unit_m}"
             )
         if self.method == "imported" and self.trajectory is None:
             raise ValueError("method 'imported' needs a trajectory: a file or folder of COLMAP, TUM or ARKit poses")

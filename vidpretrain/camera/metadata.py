@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.imported import digest, find_trajectory, read_trajectory, scaled_lens, upright_lens
 from vidpretrain.errors import InputError
 from vidpretrain.video import VideoInfo, find_intrinsics, read_sidecar
 
@@ -24,11 +26,13 @@ _KEYS = (
 _LARGEST = 1 << 20  # bytes of a box that is read
 
 
-def camera_facts(path: Path | str, info: VideoInfo) -> dict[str, Any]:
+def camera_facts(path: Path | str, info: VideoInfo, config: CameraConfig | None = None) -> dict[str, Any]:
     """Everything known of a video's camera, by key; the sidecar wins over the file's own tags.
 
+    `trajectory` is the path of the video's own, whoever named it, and `trajectory_sha256` what is in it.
+
     Raises:
-        InputError: the sidecar is there and wrong.
+        InputError: the sidecar is there and wrong, or a trajectory is named that is not there.
     """
     path = Path(path)
     facts: dict[str, Any] = {**info.metadata, **gopro_tags(path)}
@@ -41,7 +45,28 @@ def camera_facts(path: Path | str, info: VideoInfo) -> dict[str, Any]:
     given = find_intrinsics(path)
     if given is not None:
         facts |= {"K": given.K.tolist(), "distortion": given.distortion.tolist()}
+    poses = find_trajectory(path, facts, config or CameraConfig())
+    facts.pop("trajectory", None)
+    if poses is not None:
+        facts |= {"trajectory": str(poses), "trajectory_sha256": digest(poses)}
+        if given is None:
+            facts |= _trajectory_lens(poses, facts, config or CameraConfig(), info)
     return facts
+
+
+def _trajectory_lens(poses: Path, facts: dict[str, Any], config: CameraConfig, info: VideoInfo) -> dict[str, Any]:
+    """The lens that a trajectory's tool used, for the upright picture; nothing where it has none or is broken."""
+    try:
+        found = read_trajectory(poses, facts, config)
+    except InputError:  # said when the path is solved
+        return {}
+    if found.camera is None:
+        return {}
+    own = upright_lens(found.camera, info.rotation_deg) if found.sensor_axes else found.camera
+    lens = scaled_lens(own, info.width_px, info.height_px)
+    if lens is None:
+        return {}
+    return {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "lens": lens.lens}
 
 
 def gopro_tags(path: Path) -> dict[str, Any]:

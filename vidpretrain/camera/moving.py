@@ -14,7 +14,8 @@ from vidpretrain.camera.parallax import Arc, place_frames
 from vidpretrain.camera.turning import Turning, cell_weight, tolerance_rad
 from vidpretrain.types import Camera
 
-_NOISE = 0.25  # one sigma of a followed feature, in tolerances
+_NOISE, _COUNTS = 0.5, 0.05  # one sigma of a followed feature, in tolerances; share that counts: all err together
+_SCALE_DOUBT = 3.0  # keyframes find their scales apart: on rendered clips places err by 2.8 of their own sigmas
 _HEAD_SPEED_M_S, _HAND_SPEED_M_S = 0.15, 0.4
 
 
@@ -99,9 +100,14 @@ def moving(seen: Background, found: Turning, camera: Camera, config: CameraConfi
         own = np.einsum("fii->fi", placed.covariance)
         sigma_rad[frames] = np.hypot(sigma_rad[key], np.sqrt(own[:, :3].mean(axis=1)))
         # the arc ties every place to the first frame, so places do not drift away
-        sigma_m[frames] = np.minimum(np.hypot(sigma_m[key], np.sqrt(own[:, 3:].mean(axis=1))), 1.5 * arc.sigma_m)
-        inside = placed.residual < tolerance
-        agreement[frames] = np.bincount(at, inside, len(frames)) / np.maximum(np.bincount(at, minlength=len(frames)), 1)
+        sigma_m[frames] = np.minimum(
+            np.hypot(sigma_m[key], _SCALE_DOUBT * np.sqrt(own[:, 3:].mean(axis=1))), _SCALE_DOUBT * arc.sigma_m
+        )
+        weight = cell_weights(seen, index, at)
+        inside = np.bincount(at, weight * (placed.residual < tolerance), len(frames))
+        agreement[frames] = inside / np.maximum(np.bincount(at, weight, len(frames)), 1e-12)
+        bad = frames[agreement[frames] < config.min_agreement]
+        sigma_rad[bad] = sigma_m[bad] = np.inf
     return Moving(poses, sigma_rad, sigma_m, agreement)
 
 
@@ -111,4 +117,4 @@ def cell_weights(seen: Background, index: np.ndarray, at: np.ndarray) -> np.ndar
     for t in range(at.max() + 1):
         here = at == t
         weight[here] = cell_weight(seen, seen.p_home[seen.feature[index[here]]])
-    return 2.0 * weight
+    return 2.0 * _COUNTS * weight

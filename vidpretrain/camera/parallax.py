@@ -15,10 +15,10 @@ from jaxtyping import Float64, Int64
 
 from vidpretrain import geometry
 
-_ROUNDS, _ENOUGH = 25, 1e-5
+_ROUNDS, _ENOUGH = 12, 1e-4
+_WIDE = (30.0, 8.0, 2.0, 1.0)  # factors of the loss's scale, one after the other
 _DEPTH_PRIOR, _DEPTH_SIGMA = 0.6, 0.8  # of inverse depth, 1/m: most things are between half a metre and infinity
 _NEAREST_M = 0.12
-_TOGETHER = 0.2  # share of the points that counts in the covariance: neighbours err together
 _MOST_FRAMES = 45  # of one dense solve; frames between them are placed with the depths found
 
 
@@ -94,26 +94,33 @@ class _Problem:
 
     def solve(self, frame, feature, ray, weight, poses, after_s, known):
         """(poses (f 7), inverse depths (n), covariance (f 6 6)); with `known` depths every frame is on its own."""
-        f, n = len(poses), len(self.home)
         poses = poses.copy()
-        inverse = np.full(n, _DEPTH_PRIOR) if known is None else known
-        damping, last = 1e-3, np.inf
-        H = np.tile(np.eye(6), (f, 1, 1))
+        inverse = np.full(len(self.home), _DEPTH_PRIOR) if known is None else known
+        # from a wide loss to the narrow one: a start that is off by a few degrees is outside the narrow one's reach
+        for wide in _WIDE if known is None else _WIDE[-1:]:
+            poses, inverse, H, reduced = self._descend(
+                frame, feature, ray, weight, poses, after_s, inverse, known is None, wide
+            )
+        return poses, inverse, _covariance(H, reduced, len(poses))
+
+    def _descend(self, frame, feature, ray, weight, poses, after_s, inverse, with_depth: bool, wide: float):
+        """(poses, inverse depths, their normal equations) by damped Gauss-Newton steps."""
+        damping, last, done = 1e-3, np.inf, False
         reduced, before = None, (poses, inverse)
+        H = np.tile(np.eye(6), (len(poses), 1, 1))
         for _ in range(_ROUNDS):
-            cost, parts = self._linear(frame, feature, ray, weight, poses, after_s, inverse, known is None)
+            cost, parts = self._linear(frame, feature, ray, weight, poses, after_s, inverse, with_depth, wide)
             if cost > last * (1 + 1e-9):
                 damping *= 8.0
                 poses, inverse = before
                 if damping > 1e6:
                     break
-                cost, parts = self._linear(frame, feature, ray, weight, poses, after_s, inverse, known is None)
+                cost, parts = self._linear(frame, feature, ray, weight, poses, after_s, inverse, with_depth, wide)
             else:
                 damping = max(damping / 4, 1e-8)
+                done = last - cost < _ENOUGH * cost
             H, g, W, h, k = parts
-            before = (poses, inverse)
-            done = last - cost < _ENOUGH * cost and cost <= last
-            last = cost
+            before, last = (poses, inverse), cost
             step, step_depth, reduced = _step(H, g, W, h, k, damping)
             poses = geometry.pose(
                 geometry.normalize(geometry.quat_mul(poses[:, :4], geometry.quat_exp(step[:, :3]))),
@@ -123,15 +130,15 @@ class _Problem:
                 inverse = np.clip(inverse + step_depth, self.least, 1.0 / _NEAREST_M)
             if done:
                 break
-        return poses, inverse, _covariance(H, reduced, f)
+        return poses, inverse, H, reduced
 
-    def _linear(self, frame, feature, ray, weight, poses, after_s, inverse, with_depth: bool):
+    def _linear(self, frame, feature, ray, weight, poses, after_s, inverse, with_depth: bool, wide: float):
         """(cost, normal equations): of the poses (H, g), between them and depths (W), of the depths (h, k)."""
         f, n = len(poses), len(self.home)
         guess, p = self.predict(frame, feature, poses, inverse)
         r = (guess - ray) / self.noise
         square = (r**2).sum(-1)
-        soft = 3.0**2  # Cauchy beyond three sigma
+        soft = (3.0 * wide) ** 2  # Cauchy beyond three sigma
         w = weight / (1 + square / soft)
         cost = float((0.5 * weight * soft * np.log1p(square / soft)).sum())
         x, y, z = p.T
@@ -201,6 +208,6 @@ def _step(H, g, W, h, k, damping: float):
 
 def _covariance(H, reduced, f: int) -> np.ndarray:
     if reduced is None:
-        return np.linalg.inv(H) / _TOGETHER
+        return np.linalg.inv(H)
     inverse = np.linalg.inv(reduced)
-    return np.stack([inverse[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(f)]) / _TOGETHER
+    return np.stack([inverse[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(f)])

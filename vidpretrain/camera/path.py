@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from vidpretrain import geometry
+from vidpretrain import geometry, timebase
 from vidpretrain.types import Camera, Frozen
 
+LEAST_SOLVED = 0.75  # of the frames of a path that counts as solved
 Motion = Literal["static", "rotation", "full", "unsolved"]
 
 
@@ -83,3 +84,25 @@ def still_path(
         camera=camera,
         detail=detail,
     )
+
+
+def bridge(
+    time_ns: Int64[np.ndarray, " t"], poses: np.ndarray, sigma_rad: np.ndarray, sigma_m: np.ndarray, longest_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(poses, sigma_rad, sigma_m) with short stretches of infinite sigma interpolated, and doubted by their span."""
+    poses, sigma_rad = poses.copy(), sigma_rad.copy()
+    known = np.isfinite(sigma_rad)
+    sigma_m = np.where(known, sigma_m, np.inf)
+    if known.all() or not known.any():
+        return poses, sigma_rad, sigma_m
+    filled = timebase.interpolate_pose(time_ns[known], poses[known], time_ns)
+    held = timebase.interpolate(time_ns[known], np.stack([sigma_rad, sigma_m], axis=1)[known], time_ns)
+    for start, end in timebase.runs(~known):
+        a, b = max(start - 1, 0), min(end, len(poses) - 1)
+        poses[start:end] = filled[start:end]
+        if (time_ns[b] - time_ns[a]) / timebase.NS_PER_S <= longest_s and known[a] and known[b]:
+            turn = float(geometry.angle_between(poses[a, :4], poses[b, :4]))
+            way = float(np.linalg.norm(poses[b, 4:] - poses[a, 4:]))
+            sigma_rad[start:end] = held[start:end, 0] + 0.25 * turn + np.radians(0.5)
+            sigma_m[start:end] = held[start:end, 1] + 0.25 * way + 0.01
+    return poses, sigma_rad, sigma_m

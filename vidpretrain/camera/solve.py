@@ -3,31 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 
 from vidpretrain import geometry, timebase
 from vidpretrain.camera.background import Background
 from vidpretrain.camera.config import CameraConfig
-from vidpretrain.camera.moving import moving, parallax_px
-from vidpretrain.camera.path import CameraPath, still_path
+from vidpretrain.camera.imported import read_trajectory
+from vidpretrain.camera.imported_path import imported_path
+from vidpretrain.camera.moving import arc_of, moving, parallax_px
+from vidpretrain.camera.path import LEAST_SOLVED, CameraPath, bridge, still_path
 from vidpretrain.camera.still import enough, is_static, stillness
 from vidpretrain.camera.turning import turning
+from vidpretrain.errors import InputError
 from vidpretrain.types import Camera, Reason, Reject
 
-_SOLVED = 0.75  # of the frames of a path that counts as solved
+_PARALLAX_DOUBT = 0.1  # of a turn that near things tell
+_LOOSE = 5.0  # how much wider the tolerance is where a search for turn and place starts
 
 
-def solve_path(seen: Background, camera: Camera, config: CameraConfig, view: str = "third") -> CameraPath | Reject:
+def solve_path(
+    seen: Background,
+    camera: Camera,
+    config: CameraConfig,
+    view: str = "third",
+    facts: Mapping[str, Any] | None = None,
+) -> CameraPath | Reject:
     """The path of the camera whose intrinsics are given; its motion is static, rotation, full or unsolved.
 
-    With `not_solved: reject` a camera that cannot be solved is a Reject (CAMERA_NOT_SOLVED).
+    `facts` (see `camera_facts`) may name another tool's trajectory, which then counts, and gravity. With `not_solved:
+    reject` a camera that cannot be solved is a Reject (CAMERA_NOT_SOLVED).
     """
-    path = _solve(seen, camera, config, view)
+    facts = facts or {}
+    if seen.trajectory is not None:
+        path = imported_path(seen, seen.trajectory, camera, config, 0.0, "sfm")
+    elif facts.get("trajectory"):
+        path = _by_file(seen, camera, config, facts)
+    elif config.method == "sfm":
+        path = still_path(
+            seen.clip_id, seen.time_ns, camera, "unsolved", "sfm", "pycolmap could not place the frames of this clip"
+        )
+    else:
+        path = _solve(seen, camera, config, view)
+    if path.up_first is None and (up := _up(facts)) is not None:
+        path = dataclasses.replace(path, up_first=up, gravity_from="metadata")
     if path.motion == "unsolved" and config.not_solved == "reject":
         return Reject(reason=Reason.CAMERA_NOT_SOLVED, detail=path.detail)
     return path
+
+
+def _by_file(seen: Background, camera: Camera, config: CameraConfig, facts: Mapping[str, Any]) -> CameraPath:
+    """The path of the trajectory that is named, or why it cannot be this clip's."""
+    try:
+        found = read_trajectory(Path(facts["trajectory"]), facts, config)
+        shift = float(facts.get("trajectory_offset_s", config.trajectory_offset_s))
+        return imported_path(seen, found, camera, config, shift, "imported")
+    except InputError as error:
+        detail = " ".join(str(error).split())
+        return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "imported", detail)
+
+
+def _up(facts: Mapping[str, Any]) -> np.ndarray | None:
+    """Up in the first frame's camera by the sidecar's `gravity`, which points down."""
+    value = facts.get("gravity")
+    if value is None:
+        return None
+    try:
+        down = np.asarray(value, dtype=float).reshape(3)
+    except (TypeError, ValueError):
+        raise InputError("gravity is three numbers: down in the first frame's camera", found=value) from None
+    if not np.isfinite(down).all() or np.linalg.norm(down) < 1e-6:
+        raise InputError("gravity is three numbers: down in the first frame's camera", found=value)
+    return -geometry.normalize(down)
 
 
 def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) -> CameraPath:
@@ -41,26 +92,33 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         )
         sigma = 0.5 * config.still_px * seen.pixel / float(camera.K[0, 0])
         return still_path(seen.clip_id, seen.time_ns, camera, "static", "features", detail, sigma, share)
-    if tells.mean() < _SOLVED:
+    if tells.mean() < LEAST_SOLVED:
         detail = (
             f"{config.min_features} features in {config.min_cells} places in {tells.mean():.0%} of {len(tells)} "
-            f"frames; {_SOLVED:.0%} are wanted: the background has too little texture, or too little of it is seen"
+            f"frames; {LEAST_SOLVED:.0%} are wanted: the background has too little texture, or too little of it is seen"
         )
         return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail)
     found = turning(seen, camera, config)
-    solved = np.isfinite(found.sigma_rad)
-    if solved.mean() < _SOLVED or not solved[0]:
-        detail = (
-            f"the background agrees on a turn in {solved.mean():.0%} of {len(solved)} frames; {_SOLVED:.0%} are wanted"
-        )
-        return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail, quality=found.agreement)
     parallax = parallax_px(seen, found, camera, config)
-    if parallax > config.parallax_px:
-        placed = moving(seen, found, camera, config, view)
+    moves = parallax > config.parallax_px or not _is_solved(found.sigma_rad)
+    if moves and view == "ego":
+        # near things, hands among them, go by alike: the turn that fits them and the arc about the neck beat depths
+        wide = turning(seen, camera, config, _LOOSE)
+        q, lever = wide.q_first_camera, arc_of(view, config).lever_m
+        poses = geometry.pose(q, geometry.rotate(q, lever) - lever)
+        sigma = np.hypot(wide.sigma_rad, _PARALLAX_DOUBT * geometry.angle_between(q[:1], q))
+        angle = geometry.angle_between(q[:1], q)
+        agreement, place = wide.agreement, config.neck_sigma_m * np.minimum(angle / 0.25, 1.0)
+    elif moves:
+        placed = moving(seen, turning(seen, camera, config, _LOOSE), camera, config, view)
         poses, agreement, sigma, place = placed.T_first_camera, placed.agreement, placed.sigma_rad, placed.sigma_m
     else:
         poses = geometry.pose(found.q_first_camera, np.zeros(3))
         agreement, sigma, place = found.agreement, found.sigma_rad, _drift(found.q_first_camera, config, view)
+    if not _is_solved(sigma):
+        share, wanted = np.isfinite(sigma).mean(), f"{LEAST_SOLVED:.0%} are wanted, the first among them"
+        detail = f"the background agrees on a motion in {share:.0%} of {len(sigma)} frames; {wanted}"
+        return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail, quality=agreement)
     poses, sigma, place = bridge(seen.time_ns, poses, sigma, place, config.max_gap_s)
     path = CameraPath(
         clip_id=seen.clip_id,
@@ -69,7 +127,7 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         sigma_rad=_with_focal(poses[:, :4], sigma, camera),
         sigma_m=place,
         quality=agreement,
-        motion="full" if parallax > config.parallax_px else "rotation",
+        motion="full" if moves else "rotation",
         source="features",
         camera=camera,
     )
@@ -80,6 +138,10 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         + f"; {len(seen.key_frame)} keyframes, parallax {parallax:.1f} px"
     )
     return dataclasses.replace(path, detail=detail)
+
+
+def _is_solved(sigma_rad: np.ndarray) -> bool:
+    return bool(np.isfinite(sigma_rad[0]) and np.isfinite(sigma_rad).mean() >= LEAST_SOLVED)
 
 
 def _with_focal(q: np.ndarray, sigma: np.ndarray, camera: Camera) -> np.ndarray:
@@ -96,28 +158,6 @@ def _drift(q: np.ndarray, config: CameraConfig, view: str) -> np.ndarray:
             lever * np.minimum(2 * np.sin(angle / 2), 1.0), config.neck_sigma_m * np.minimum(angle / 0.1, 1.0)
         )
     return config.hand_sigma_m * np.minimum(angle / 0.1, 1.0)
-
-
-def bridge(
-    time_ns: Int64[np.ndarray, " t"], poses: np.ndarray, sigma_rad: np.ndarray, sigma_m: np.ndarray, longest_s: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(poses, sigma_rad, sigma_m) with short stretches of infinite sigma interpolated, and doubted by their span."""
-    poses, sigma_rad = poses.copy(), sigma_rad.copy()
-    known = np.isfinite(sigma_rad)
-    sigma_m = np.where(known, sigma_m, np.inf)
-    if known.all() or not known.any():
-        return poses, sigma_rad, sigma_m
-    filled = timebase.interpolate_pose(time_ns[known], poses[known], time_ns)
-    held = timebase.interpolate(time_ns[known], np.stack([sigma_rad, sigma_m], axis=1)[known], time_ns)
-    for start, end in timebase.runs(~known):
-        a, b = max(start - 1, 0), min(end, len(poses) - 1)
-        poses[start:end] = filled[start:end]
-        if (time_ns[b] - time_ns[a]) / timebase.NS_PER_S <= longest_s and known[a] and known[b]:
-            turn = float(geometry.angle_between(poses[a, :4], poses[b, :4]))
-            way = float(np.linalg.norm(poses[b, 4:] - poses[a, 4:]))
-            sigma_rad[start:end] = held[start:end, 0] + 0.25 * turn + np.radians(0.5)
-            sigma_m[start:end] = held[start:end, 1] + 0.25 * way + 0.01
-    return poses, sigma_rad, sigma_m
 
 
 def _length_s(time_ns: np.ndarray) -> float:

@@ -45,9 +45,12 @@ def cell_weight(seen: Background, p_image: np.ndarray) -> np.ndarray:
     return 1.0 / np.maximum(count[cell], 2)
 
 
-def turning(seen: Background, camera: Camera, config: CameraConfig) -> Turning:
-    """The turns of all frames; frames with too little background are left unsolved."""
-    t, tolerance = len(seen.time_ns), tolerance_rad(seen, camera, config)
+def turning(seen: Background, camera: Camera, config: CameraConfig, loose: float = 1.0) -> Turning:
+    """The turns of all frames; frames with too little background are left unsolved.
+
+    `loose` widens the tolerance: near things go by as a camera moves, and the middle of them is where a search starts.
+    """
+    t, tolerance = len(seen.time_ns), loose * tolerance_rad(seen, camera, config)
     home_ray, ray = directions(camera, seen.p_home), directions(camera, seen.p_image)
     key_of = np.searchsorted(seen.key_frame, np.arange(t), side="left") - 1  # a keyframe is seen from the one before
     key_of = np.maximum(key_of, 0)

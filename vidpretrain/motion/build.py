@@ -19,6 +19,7 @@ from vidpretrain.motion.ground import stand_on_floor
 from vidpretrain.motion.hands import Hand, clean_hand, lift_hand
 from vidpretrain.motion.moving import body_in_world, hand_in_world, head_pose, mean_pose, poses_of, widened, with_path
 from vidpretrain.motion.rejects import refuse
+from vidpretrain.motion.scale import scaled
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import World, foot_contact, root_pose, world_for
 from vidpretrain.types import Camera, Clip, HumanMotion, PoseTrack, Reason, Reject
@@ -53,9 +54,10 @@ def build_motion(
     if (refused := refuse(named, camera, view, body is not None, config)) is not None:
         return refused
     figures = assumptions(camera, config)
-    path = solve_path(seen, camera, config.camera, view) if isinstance(seen, Background) else seen
+    path = solve_path(seen, camera, config.camera, view, metadata) if isinstance(seen, Background) else seen
     if isinstance(path, Reject):
         return path
+    path = scaled(path, body, hands)
     camera = with_path(camera, path)
     if config.method == "fit":
         fitted = fit_human(named, body, hands, camera, view, time_ns, config)

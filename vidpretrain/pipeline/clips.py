@@ -19,7 +19,7 @@ from vidpretrain import camera, feasibility, motion, pose, retarget, segments, v
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pipeline.store import Store
 from vidpretrain.robot import load_robot
-from vidpretrain.types import Clip, PoseTrack, Reject, Source
+from vidpretrain.types import Camera, Clip, PoseTrack, Reject, Source
 
 Until = Literal["pose", "motion", "robot"]
 _VIDEO_ROOMS = ("video",)
@@ -154,11 +154,13 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     result |= {"tracks_path": work.store.path("pose", pose_key), "found": _found(tracks)}
     if task.until == "pose":
         return _outcome(work, result)
-    metadata = camera.camera_facts(task.source.uri, task.info)
+    metadata = camera.camera_facts(task.source.uri, task.info, config.motion.camera)
     seen = None
     if config.motion.camera.method != "static":
-        camera_key = work.store.key("camera", pose_key, config.motion.camera, rooms=_CAMERA_ROOMS)
-        seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, config.motion.camera))
+        lens = _first_lens(clip, config, metadata)
+        camera_key = work.store.key("camera", pose_key, config.motion.camera, lens, rooms=_CAMERA_ROOMS)
+        how = config.motion.camera
+        seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, how, lens))
     motion_key = work.store.key("motion", pose_key, config.motion, metadata, rooms=_MOTION_ROOMS)
     motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen))
     if isinstance(motions, Reject):
@@ -166,6 +168,13 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     said = segments.narration_of(task.source.uri, config.segments.narration)
     pieces = tuple(_segment(work, task, motion_key, i, m, said) for i, m in enumerate(motions))
     return _outcome(work, result, segments=pieces)
+
+
+def _first_lens(clip: Clip, config: DataConfig, metadata: dict[str, Any]) -> Camera | None:
+    """What structure from motion starts from; nothing else that is seen of the background depends on the lens."""
+    if config.motion.camera.method != "sfm":
+        return None
+    return motion.camera_for(clip, config.motion, metadata, "ego" if config.motion.view == "ego" else "third")
 
 
 def _segment(

@@ -22,7 +22,7 @@ from vidpretrain.errors import DiskFull, InputError
 _HEADER = "header.json"
 _ELSEWHERE = {
     "VideoInfo": "vidpretrain.video:VideoInfo",
-    **{name: f"vidpretrain.camera:{name}" for name in ("Background", "CameraPath")},
+    **{name: f"vidpretrain.camera:{name}" for name in ("Background", "CameraPath", "Trajectory")},
     **{name: f"vidpretrain.feasibility:{name}" for name in ("Feasibility", "Finding", "Flaw", "Verdict")},
 }
 

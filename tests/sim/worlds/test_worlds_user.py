@@ -118,7 +118,7 @@ def test_bad_yaml_names_the_key(tmp_path):
 
 def test_unstable_scene_is_said(tmp_path):
     """A box that is still falling when the episode begins."""
-    inside = GOOD.replace('scene.fixed("box")', 'scene.thing("box")').replace("-0.08), 0.0)", "-0.08), 2.0)")
+    inside = GOOD.replace('scene.fixed("box")', 'scene.thing("box")').replace("-0.08), 0.0)", "-0.08), 30.0)")
     world = World(write(tmp_path, inside), images=False)
     with pytest.raises(Unstable, match="not stable at its start"):
         world.reset(seed=0)

@@ -65,12 +65,13 @@ def play_job(job: Job) -> Outcome:
     return rollout.play(world_of(job, images=False), policy, job.seed)
 
 
-def run_jobs(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int) -> Iterator[Any]:
+def run_jobs(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int, own_process: bool = False) -> Iterator[Any]:
     """What `work` (a module's function) gives for every job, in order, or `Died`; a few jobs ahead of the reader.
 
-    An error that `work` raises is raised here. With one worker it runs in this process.
+    An error that `work` raises is raised here. One worker is this process, unless `own_process`: what draws must not
+    run where torch may be imported.
     """
-    if workers <= 1:
+    if workers <= 1 and not own_process:
         yield from map(work, jobs)
         return
     spawn = multiprocessing.get_context("spawn")

@@ -95,8 +95,7 @@ def record_episodes(config: RecordConfig, out_root: Path | str) -> dict[str, Any
         )
         for k in range(most)
     ]
-    if config.workers == 1:
-        world_of(jobs[0], images=True)  # what is wrong with task or robot is said before anything is written
+    world_of(jobs[0], images=False)  # what is wrong with task or robot is said before anything is written
     spec = _spec(config)
     px = config.world.image_px
     writer = DatasetWriter(
@@ -109,7 +108,7 @@ def record_episodes(config: RecordConfig, out_root: Path | str) -> dict[str, Any
     )
     seeds, rows, attempts, dropped = [], 0, 0, Counter[str]()
     with writer:
-        for found in run_jobs(attempt, jobs, config.workers):
+        for found in run_jobs(attempt, jobs, config.workers, own_process=True):
             attempts += 1
             if isinstance(found, Died):
                 found = Attempt(seed=found.job.seed, dropped="worker died")

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vidpretrain.errors import InputError
 from vidpretrain.sim.worlds.env import World
 from vidpretrain.sim.worlds.script import Script
 from vidpretrain.sim.worlds.stage import Unstable
@@ -53,6 +54,9 @@ class ExpertPolicy:
 
     The noise is correlated from step to step, with standard deviation `noise_rad` on arms and `noise_fraction` on
     hands: the robot is pushed off the path and the label says how to come back.
+
+    Raises:
+        InputError: the task's script raises an error.
     """
 
     def __init__(self, noise_rad: float = 0.0, noise_fraction: float = 0.0) -> None:
@@ -61,6 +65,7 @@ class ExpertPolicy:
     def reset(self, world: World, seed: int) -> None:
         self._script = Script(world.stage)
         self._moves: Iterator[None] = iter(world.task.expert(world.stage, self._script))
+        self._task, self._seed, self._step = world.task.name, seed, 0
         self._rng = np.random.default_rng([seed, 2])
         in_hand = np.concatenate([np.full(g.width, g.quantity == "hand") for g in world.action_spec.groups])
         self._sigma = np.where(in_hand, self._noise[1], self._noise[0])
@@ -69,7 +74,15 @@ class ExpertPolicy:
         self.label = world.stage.command.copy()
 
     def act(self, observation: dict[str, Any]) -> np.ndarray:
-        next(self._moves, None)  # a script that has ended holds its last command
+        self._step += 1
+        try:
+            next(self._moves, None)  # a script that has ended holds its last command
+        except Exception as error:  # whatever a user's script may raise
+            raise InputError(
+                f"the expert of {self._task} fails: {type(error).__name__}: {error}",
+                asked=f"seed {self._seed}, step {self._step}",
+                next_command="look at the task's expert",
+            ) from error
         self.label = self._script.action.copy()
         fresh = self._rng.normal(size=len(self._off)) * self._sigma
         self._off = _CORRELATION * self._off + np.sqrt(1 - _CORRELATION**2) * fresh

@@ -129,7 +129,7 @@ class Script:
 
         behind = geometry.compose(grasp(), geometry.pose(np.array([1.0, 0, 0, 0]), np.array([-0.10, 0.0, 0.03])))
         yield from self.move(1.6, {side: behind}, close={side: 0.0}, rise_m=0.03)
-        yield from self.move(0.8, {side: grasp})
+        yield from self.move(0.9, {side: grasp()})
         yield from self.grip(0.7, **{side: 1.0})
 
     def shifted(self, side: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:

@@ -19,7 +19,7 @@ from vidpretrain.sim.worlds.task import Task
 from vidpretrain.sim.worlds.vary import Variation, Varier
 from vidpretrain.types import ActionSpec
 
-_SETTLE_S, _PIECES = 0.5, 6
+_SETTLE_S, _SETTLE_PIECES, _PIECES = 0.5, 4, 6
 _MOST_SPEED = 0.15  # m/s of a thing that should stand still after settling
 _START_RAD = 0.04
 
@@ -118,14 +118,18 @@ class Stage:
         self._knots = [q[self._driven]] * 3
         self._drawn = False
         self.task.reset(self)
-        mujoco.mj_step(self.model, self.data, nstep=round(_SETTLE_S / self.model.opt.timestep))
-        self._watch()
-        moving = self._moving()
+        moving = ""
+        for _ in range(_SETTLE_PIECES):
+            mujoco.mj_step(self.model, self.data, nstep=round(_SETTLE_S / self.model.opt.timestep))
+            self._watch()
+            moving = self._moving()
+            if self.unstable or not moving:
+                break
         if self.unstable or moving:
             raise Unstable(
                 f"task {self.task.name}: the scene is not stable at its start",
                 asked=f"seed {seed}",
-                found=self.unstable or f"{moving} still moves after {_SETTLE_S} s",
+                found=self.unstable or f"{moving} still moves after {_SETTLE_PIECES * _SETTLE_S:g} s",
                 next_command="put things above the table and apart; vidpretrain tasks check shows which",
             )
 

@@ -43,5 +43,5 @@ class OpenDrawer(Task):
 
     def expert(self, stage, do):
         yield from do.take("right", lambda: self.handle(stage), RADIUS_M)
-        yield from do.move(1.8, {"right": do.shifted("right", x=-0.13)})
+        yield from do.move(2.0, {"right": do.shifted("right", x=-0.15)})
         yield from do.wait(0.8)

@@ -7,8 +7,9 @@ import numpy as np
 from vidpretrain import geometry
 from vidpretrain.sim.worlds.task import Task
 
-RADIUS_M, HALF_M, BALLS, WANTED, BALL_M = 0.032, 0.055, 4, 3, 0.010
-BOWL_M, BOWL_HALF_M = 0.075, 0.025
+RADIUS_M, HALF_M, BALLS, WANTED, BALL_M = 0.032, 0.070, 4, 3, 0.010
+BOWL_M, BOWL_HALF_M, TURN_RAD = 0.085, 0.025, 2.2
+X, Z = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
 
 
 class Pour(Task):
@@ -25,9 +26,9 @@ class Pour(Task):
             scene.add(scene.thing(f"ball{k}"), "sphere", (BALL_M,), (0.90, 0.20, 0.20), mass=0.005, friction=0.3)
 
     def reset(self, stage) -> None:
-        x, y = stage.draw(0.0, 0.06), stage.draw(-0.19, -0.12)
+        x, y = stage.draw(0.0, 0.06), stage.draw(-0.20, -0.14)
         stage.put("cup", x, y, HALF_M + 0.001)
-        stage.put("bowl", stage.draw(0.02, 0.08), stage.draw(0.04, 0.10), BOWL_HALF_M)
+        stage.put("bowl", stage.draw(0.04, 0.10), stage.draw(0.0, 0.06), BOWL_HALF_M)
         for k in range(BALLS):
             at = 0.011 * np.array([np.cos(2.4 * k), np.sin(2.4 * k)]) / stage.scale
             stage.put(f"ball{k}", x + at[0], y + at[1], 0.02 + 0.016 * k)
@@ -44,13 +45,16 @@ class Pour(Task):
         return float(0.3 * near + 0.7 * self.poured(stage) / BALLS)
 
     def expert(self, stage, do):
-        yield from do.take("right", lambda: stage.at("cup", z=0.01), RADIUS_M)
+        yield from do.take("right", lambda: stage.at("cup"), RADIUS_M)
         yield from do.move(0.8, {"right": do.shifted("right", z=0.12)})
-        step = stage.at("bowl", y=-0.075, z=0.13) - stage.at("cup")
+        step = stage.at("bowl", y=-0.085, z=0.14) - stage.at("cup")
         yield from do.move(1.4, {"right": do.shifted("right", *step)})
-        up, down = geometry.rotate(stage.pose("cup")[:4], np.array([0.0, 0, 1])), np.array([0.0, 0.72, -0.69])
-        axis = geometry.normalize(np.cross(up, down)) * np.arccos(up @ down)
+        forearm, up = (geometry.rotate(T[:4], axis) for T, axis in ((do.palm["right"], X), (stage.pose("cup"), Z)))
+        level = geometry.normalize(np.cross(forearm, Z))
+        lean = np.arctan2(up @ level, up @ np.cross(level, forearm))
+        axis = (-TURN_RAD - lean) * forearm
         q, held, cup = geometry.quat_exp(axis), do.palm["right"], stage.at("cup")
-        goal = geometry.pose(geometry.quat_mul(q, held[:4]), cup + geometry.rotate(q, held[4:] - cup))
-        yield from do.move(1.8, {"right": goal})
+        mouth = HALF_M * geometry.rotate(q, up)  # ends over the middle of the bowl
+        goal = stage.at("bowl", z=0.085) - mouth + geometry.rotate(q, held[4:] - cup)
+        yield from do.move(2.2, {"right": geometry.pose(geometry.quat_mul(q, held[:4]), goal)})
         yield from do.wait(1.5)
