@@ -129,7 +129,7 @@ def test_unknown_names():
     with pytest.raises(InputError, match="needs hands"):
         World("pour", "h1")
     with pytest.raises(InputError, match="no humanoid with two arms"):
-        World("reach_touch", "shadow_right")
+        World("reach_touch", "inspire_right")
 
 
 @pytest.mark.parametrize(("key", "value"), [("image_px", 15), ("rate_hz", 0.0), ("rate_hz", 100.0)])
