@@ -130,10 +130,10 @@ def mmd(a: Float[Array, "n f"], b: Float[Array, "m f"]) -> float:
     return float(np.sqrt(max(inside - 2 * xy.mean(), 0.0)))
 
 
-def cells(places_m: Float[Array, "n 3"], voxel_m: float) -> set[tuple[int, int, int]]:
-    """The cells of the workspace that the places (NaN left out) lie in."""
+def cells(places_m: Float[Array, "n 3"], voxel_m: float) -> list[tuple[int, ...]]:
+    """The cell of the workspace that each place (NaN left out) lies in."""
     seen = places_m[np.isfinite(places_m).all(axis=1)]
-    return {tuple(cell) for cell in np.floor(seen / voxel_m).astype(int).tolist()}
+    return [tuple(cell) for cell in np.floor(seen / voxel_m).astype(int).tolist()]
 
 
 def overlap(a: set, b: set) -> float:

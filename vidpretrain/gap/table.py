@@ -172,8 +172,9 @@ def _workspace(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
 
         def common(i: Array, j: Array, name: str = name) -> tuple[float, float]:
             mine, other = (measures.cells(s.wrist_m[name][k], config.voxel_m) for s, k in ((a, i), (b, j)))
-            inside = [tuple(cell) in other for cell in _rows_cells(a.wrist_m[name][i], config.voxel_m)]
-            return measures.overlap(mine, other), float(np.mean(inside)) if inside else math.nan
+            known = set(other)
+            inside = [cell in known for cell in mine]
+            return measures.overlap(set(mine), known), float(np.mean(inside)) if inside else math.nan
 
         value = common(np.arange(len(a)), np.arange(len(b)))
         for place, (measure, perfect) in enumerate(
@@ -186,11 +187,6 @@ def _workspace(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
                 min(config.bootstrap, 50),
             )
             yield _row(measure, name, value[place], interval, perfect, "share")
-
-
-def _rows_cells(places_m: Array, voxel_m: float) -> list[tuple[int, ...]]:
-    seen = places_m[np.isfinite(places_m).all(axis=1)]
-    return [tuple(cell) for cell in np.floor(seen / voxel_m).astype(int).tolist()]
 
 
 def _labels(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:

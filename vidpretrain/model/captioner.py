@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain.errors import ConfigError, MissingAsset, MissingExtra
+from vidpretrain.errors import ConfigError
+from vidpretrain.model.hub import missing_model, transformers_for
 
 
 class HubCaptioner:
@@ -25,17 +26,11 @@ class HubCaptioner:
             MissingAsset: the model is neither on this machine nor can it be downloaded.
             ConfigError: it is no image-text model.
         """
-        try:
-            import transformers
-        except ImportError:
-            raise MissingExtra(
-                "transformers is not installed", asked=name, next_command="pip install vidpretrain[train]"
-            ) from None
-        transformers.utils.logging.disable_progress_bar()
+        transformers = transformers_for(name)
         try:
             config = transformers.AutoConfig.from_pretrained(name)
         except (OSError, ValueError) as error:
-            raise _missing(name, error) from None
+            raise missing_model("captioner", "segments.captioner", name, error) from None
         if type(config) not in transformers.AutoModelForImageTextToText._model_mapping:
             raise ConfigError(
                 "not an image-text model",
@@ -47,7 +42,7 @@ class HubCaptioner:
             self._processor: Any = transformers.AutoProcessor.from_pretrained(name)
             self._net: Any = transformers.AutoModelForImageTextToText.from_pretrained(name).eval()
         except (OSError, ValueError) as error:
-            raise _missing(name, error) from None
+            raise missing_model("captioner", "segments.captioner", name, error) from None
 
     def caption(self, pictures: Sequence[np.ndarray], prompt: str, tokens: int) -> str:
         """One answer about RGB pictures in order of time, the likeliest words, at most `tokens` tokens."""
@@ -75,11 +70,3 @@ class HubCaptioner:
             return_dict=True,
             return_tensors="pt",
         )
-
-
-def _missing(name: str, error: Exception) -> MissingAsset:
-    return MissingAsset(
-        f"the captioner cannot be loaded: {str(error).splitlines()[0]}",
-        asked=f"segments.captioner={name}",
-        next_command=f"hf download {name}  (with a network), or give the folder of a downloaded model",
-    )

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain.errors import ConfigError, MissingAsset, MissingExtra
+from vidpretrain.errors import ConfigError
+from vidpretrain.model.hub import missing_model, transformers_for
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.layouts import body_pairs
 from vidpretrain.pose.mediapipe_tasks import Look, MediaPipe
@@ -46,13 +47,7 @@ class HubModel:
     """A pose model with its processor; `name` is of the Hub or a folder."""
 
     def __init__(self, name: str) -> None:
-        try:
-            import transformers
-        except ImportError:
-            raise MissingExtra(
-                "transformers is not installed", asked=name, next_command="pip install vidpretrain[train]"
-            ) from None
-        transformers.utils.logging.disable_progress_bar()
+        transformers = transformers_for(name)
         try:
             config = transformers.AutoConfig.from_pretrained(name)
             kind = getattr(transformers, (config.architectures or ["?"])[0], None)
@@ -61,11 +56,7 @@ class HubModel:
             self._processor: Any = transformers.AutoProcessor.from_pretrained(name)
             self._net = kind.from_pretrained(name).eval()
         except (OSError, ValueError) as error:
-            raise MissingAsset(
-                f"the pose model cannot be loaded: {str(error).splitlines()[0]}",
-                asked=f"pose.transformers_model={name}",
-                next_command=f"hf download {name}  (with a network), or give the folder of a downloaded model",
-            ) from None
+            raise missing_model("pose model", "pose.transformers_model", name, error) from None
         self._experts = getattr(config.backbone_config, "num_experts", 1) > 1
         pairs = body_pairs(len(config.id2label or ()))
         if pairs is None:

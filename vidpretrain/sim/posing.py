@@ -130,7 +130,13 @@ class Poser:
             # twisting the forearm about the line from elbow to wrist moves its middle joint, which is off that line
             places[f"wrist.{LETTER[side]}"] = wrist
             local.update(self._fingers(side, target.curl))
+        fixed.update(self._stance(trunk))
         return self.fk(local, root, fixed, places), miss
+
+    def _stance(self, trunk: Pose) -> dict[str, np.ndarray]:
+        """Rotations of the legs, by bone; none: they go along with the pelvis."""
+        del trunk
+        return {}
 
     def _arm(self, side: str, trunk: Pose, target: HandTarget) -> tuple[dict[str, np.ndarray], np.ndarray, float]:
         """Rotations of the arm's bones, the wrist's position, and how far out of reach the target is.

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain import __version__, geometry, timebase
 from vidpretrain import config as configuration
+from vidpretrain import geometry
 from vidpretrain.errors import InputError
 from vidpretrain.robot import Robot, load_robot
 from vidpretrain.sim.config import RobotTaskConfig, SimConfig
+from vidpretrain.sim.rendered_episode import rendered_episode
 from vidpretrain.sim.robot_task import HALF_HEIGHT_M, LIFTED_M, RADIUS_M, TABLE_BELOW_BASE_M, Rollout, roll_out
-from vidpretrain.types import Camera, Clip, Episode, Source, Trajectory
+from vidpretrain.types import Episode
 
 INSTRUCTION = "pick up the bottle"
 _VERSION = 1  # of what is recorded; a new number records everything anew
@@ -234,51 +235,17 @@ def _columns(robot: Robot, spec, joint_pos: np.ndarray) -> np.ndarray:
 
 
 def _episode(attempt: _Attempt, robot: Robot, spec, task: RobotTaskConfig, digest: str) -> Episode:
-    rollout, count = attempt.rollout, len(attempt.rollout.joint_pos)
-    time_ns = timebase.uniform_grid(0, timebase.ns(count / task.rate_hz), task.rate_hz)[:count]
-    name = f"sim_{robot.name}_{attempt.number:04d}"
-    every = np.ones((count, spec.width), dtype=bool)
-    focal = 0.5 * task.width_px / np.tan(robot.expected_fov_x_rad / 2)
-    T_camera = geometry.compose(
-        geometry.pose(np.array([1.0, 0, 0, 0]), np.array([0, 0, robot.base_height_m])), robot.T_base_camera
-    )
-    return Episode(
-        trajectory=Trajectory(
-            spec=spec,
-            state=_columns(robot, spec, rollout.joint_pos),
-            action=_columns(robot, spec, rollout.command),
-            valid=every,
-            confidence=every.astype(np.float32),
-            imputed=~every,
-        ),
-        clip=Clip(
-            clip_id=name,
-            source_id=name,
-            path="",
-            start_ns=0,
-            exclusive_end_ns=timebase.ns(count / task.rate_hz),
-            width_px=task.width_px,
-            height_px=task.height_px,
-        ),
-        source=Source(
-            source_id=name,
-            uri=f"generated:vidpretrain.sim/{robot.name}/{attempt.number}",
-            sha256=configuration.digest(digest, attempt.number),
-            license="generated",
-            attribution=f"Rendered by vidpretrain; robot: {robot.license}",
-            consent="not needed: rendered",
-        ),
-        camera=Camera(
-            K=np.array([[focal, 0, task.width_px / 2], [0, focal, task.height_px / 2], [0, 0, 1.0]]),
-            distortion=np.zeros(5),
-            width_px=task.width_px,
-            height_px=task.height_px,
-            T_world_camera=np.tile(T_camera, (count, 1)),
-            intrinsics_from="given",
-            gravity_from="given",
-        ),
+    return rendered_episode(
+        robot=robot,
+        spec=spec,
+        state=_columns(robot, spec, attempt.rollout.joint_pos),
+        action=_columns(robot, spec, attempt.rollout.command),
+        T_base_camera=robot.T_base_camera,
+        width_px=task.width_px,
+        height_px=task.height_px,
+        rate_hz=task.rate_hz,
+        name=f"sim_{robot.name}_{attempt.number:04d}",
+        uri=f"generated:vidpretrain.sim/{robot.name}/{attempt.number}",
+        sha256=configuration.digest(digest, attempt.number),
         instruction=INSTRUCTION,
-        frame_time_ns=time_ns,
-        source_frame=np.arange(count),
-        code_version=__version__,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from vidpretrain import geometry, skeletons
-from vidpretrain.sim.posing import FINGERS, LETTER, HandTarget, Pose, Poser, palm_frame
+from vidpretrain.sim.posing import FINGERS, LETTER, Pose, Poser, palm_frame
 
 _AT = skeletons.skeleton("human75").index
 _SPINE = tuple(f"spine0{k}" for k in range(5, 0, -1))  # from the pelvis up
@@ -18,18 +18,8 @@ _HEAD = ("neck01", "neck02", "neck03", "head")
 class WholePoser(Poser):
     """A `Poser` whose feet stay where they are at rest while the pelvis moves."""
 
-    def pose(self, torso: dict, root: np.ndarray, hands: dict[str, HandTarget]) -> tuple[Pose, dict[str, float]]:
-        """As `Poser.pose`, with both feet on the ground."""
-        trunk = self.fk(torso, root, {})
-        fixed, places, miss, local = {}, {}, {}, dict(torso)
-        for side, target in hands.items():
-            arm, wrist, miss[side] = self._arm(side, trunk, target)
-            fixed.update(arm)
-            places[f"wrist.{LETTER[side]}"] = wrist
-            local.update(self._fingers(side, target.curl))
-        for side in skeletons.SIDES:
-            fixed.update(self._leg(side, trunk))
-        return self.fk(local, root, fixed, places), miss
+    def _stance(self, trunk: Pose) -> dict[str, np.ndarray]:
+        return {bone: D for side in skeletons.SIDES for bone, D in self._leg(side, trunk).items()}
 
     def _leg(self, side: str, trunk: Pose) -> dict[str, np.ndarray]:
         """Rotations of a leg whose ankle is at its rest place, the knee forwards."""

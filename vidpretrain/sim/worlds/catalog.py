@@ -108,6 +108,6 @@ def _classes(path: Path) -> list[type[Task]]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # whatever a user's file may raise
         raise ConfigError(f"the task file does not run: {type(error).__name__}: {error}", asked=path) from error
     return [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Task) and c.__module__ == name]

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain import __version__, geometry, timebase
 from vidpretrain import config as configuration
 from vidpretrain.errors import InputError
 from vidpretrain.robot import load_robot
+from vidpretrain.sim.rendered_episode import rendered_episode
 from vidpretrain.sim.worlds.catalog import load_task
 from vidpretrain.sim.worlds.config import WorldConfig
 from vidpretrain.sim.worlds.jobs import Died, Job, run_jobs, world_of
-from vidpretrain.types import ActionSpec, Camera, Clip, Episode, Reason, Reject, Source, Trajectory
+from vidpretrain.types import ActionSpec, Episode, Reason, Reject
 
 RECORD = "worlds.json"
 _VERSION = 1  # of what is recorded; a new number records everything anew
@@ -202,48 +202,18 @@ def _episode(found: Attempt, config: RecordConfig, spec: ActionSpec, instruction
     assert found.state is not None
     assert found.action is not None
     assert found.T_base_camera is not None
-    count, px, rate = len(found.state), config.world.image_px, config.world.rate_hz
-    every = np.ones((count, spec.width), dtype=bool)
-    name = f"world_{Path(config.task).stem}_{robot.name}_{found.seed:06d}"
-    focal = 0.5 * px / np.tan(robot.expected_fov_x_rad / 2)
-    T_world_base = geometry.pose(np.array([1.0, 0, 0, 0]), np.array([0, 0, robot.base_height_m]))
-    return Episode(
-        trajectory=Trajectory(
-            spec=spec,
-            state=found.state,
-            action=found.action,
-            valid=every,
-            confidence=every.astype(np.float32),
-            imputed=~every,
-        ),
-        clip=Clip(
-            clip_id=name,
-            source_id=name,
-            path="",
-            start_ns=0,
-            exclusive_end_ns=timebase.ns(count / rate),
-            width_px=px,
-            height_px=px,
-        ),
-        source=Source(
-            source_id=name,
-            uri=f"generated:vidpretrain.sim.worlds/{Path(config.task).stem}/{robot.name}/{found.seed}",
-            sha256=configuration.digest(digest, found.seed),
-            license="generated",
-            attribution=f"Rendered by vidpretrain; robot: {robot.license}",
-            consent="not needed: rendered",
-        ),
-        camera=Camera(
-            K=np.array([[focal, 0, px / 2], [0, focal, px / 2], [0, 0, 1.0]]),
-            distortion=np.zeros(5),
-            width_px=px,
-            height_px=px,
-            T_world_camera=np.tile(geometry.compose(T_world_base, found.T_base_camera), (count, 1)),
-            intrinsics_from="given",
-            gravity_from="given",
-        ),
+    task, px = Path(config.task).stem, config.world.image_px
+    return rendered_episode(
+        robot=robot,
+        spec=spec,
+        state=found.state,
+        action=found.action,
+        T_base_camera=found.T_base_camera,
+        width_px=px,
+        height_px=px,
+        rate_hz=config.world.rate_hz,
+        name=f"world_{task}_{robot.name}_{found.seed:06d}",
+        uri=f"generated:vidpretrain.sim.worlds/{task}/{robot.name}/{found.seed}",
+        sha256=configuration.digest(digest, found.seed),
         instruction=instruction,
-        frame_time_ns=timebase.uniform_grid(0, timebase.ns(count / rate), rate)[:count],
-        source_frame=np.arange(count),
-        code_version=__version__,
     )
