@@ -21,6 +21,7 @@ LAYERS: dict[str, float] = {
     "model": 4,
     "training": 5,
     "evaluate": 6,
+    "transfer": 6,
     "gap": 6,
     **dict.fromkeys(("report", "doctor", "workflow", "cli", "__main__"), 7),
 }

@@ -1,14 +1,15 @@
 """Instructions as numbers, once per distinct text: `features(texts, encoder, width)`.
 
 "hash" needs no network and no download: words, pairs of words and letter triples of the lower-cased text, each added
-with a sign to one of `width` places (Weinberger et al., arXiv 0902.2206), scaled to length 1. Texts that share words are
-near each other; distinct texts are told apart, and the policy's own linear layer learns what they mean. Any other
+with a sign to one of `width` places (Weinberger et al., arXiv 0902.2206), scaled to length 1. Texts that share words
+are near each other; distinct texts are told apart, and the policy's own linear layer learns what they mean. Any other
 encoder is a text model of the Hub, or a folder of one: the mean of its last hidden states over the text's tokens.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def hashed(texts: Sequence[str], width: int) -> Float32[np.ndarray, "n width"]:
         triples = [joined[k : k + 3] for k in range(len(joined) - 2)] if words else []
         for part in [
             *words,
-            *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False)),
+            *(f"{a} {b}" for a, b in itertools.pairwise(words)),
             *(f"#{t}" for t in triples),
         ]:
             number = int.from_bytes(hashlib.blake2b(part.encode(), digest_size=8).digest(), "little")

@@ -22,10 +22,10 @@ class TrainConfig:
     whether the policy sees actions relative to the state at the chunk's start or absolute; what is not named stays
     as the data set has it. Hands are relative: on real episodes whose idle hand rests in a posture that training
     hardly holds, absolute hands miss by ten deviations, relative ones by a tenth of one. `episodes` restricts training
-    to these episodes of every cache (None: all but `val_episodes`); val_error is measured on `val_episodes` of the
-    first cache every `val_every` steps. `speeds` says per cache how fast its chunks run through it (None: as
-    recorded): people move three to five times as fast as robots, and .25 slows them to a quarter; `vidpretrain gap`
-    measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of another row
+    to these episodes of every cache (None: all but `val_episodes`), `episodes_of` cache by cache; val_error is measured
+    on `val_episodes` of the first cache every `val_every` steps. `speeds` says per cache how fast its chunks run
+    through it (None: as recorded): people move three to five times as fast as robots, and .25 slows them to a quarter;
+    `vidpretrain gap` measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of another row
     ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures and steps.
     `init` is the checkpoint that `finetune` starts from, and `adapters` and
     `init_adapter_from` say what becomes of its per-robot layers.
@@ -73,6 +73,7 @@ class TrainConfig:
     speeds: tuple[float, ...] | None = None
     labels: Literal["own", "shuffled", "phase"] = "own"
     episodes: tuple[int, ...] | None = None
+    episodes_of: tuple[tuple[int, ...] | None, ...] | None = None
     val_episodes: tuple[int, ...] = ()
     val_every: int = 0
 

@@ -94,9 +94,12 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
     if len(speeds) != len(caches):
         raise ConfigError("speeds: one for each cache", asked=config.speeds, valid=f"{len(caches)} numbers")
     own = {"labels": config.labels, "seed": config.seed}
+    chosen = config.episodes_of or (config.episodes,) * len(caches)
+    if len(chosen) != len(caches):
+        raise ConfigError("episodes_of: one list for each cache", asked=len(chosen), valid=len(caches))
     rows = [
-        open_rows(c, episodes=config.episodes, without=config.val_episodes, speed=speed, **own, **options)
-        for c, speed in zip(caches, speeds, strict=True)
+        open_rows(c, episodes=which, without=config.val_episodes, speed=speed, **own, **options)
+        for c, speed, which in zip(caches, speeds, chosen, strict=True)
     ]
     sizes = {tuple(one.cache.images.shape[1:]) for one in rows}
     if len(sizes) != 1:
