@@ -25,10 +25,10 @@ class TrainConfig:
     to these episodes of every cache (None: all but `val_episodes`), `episodes_of` cache by cache; val_error is measured
     on `val_episodes` of the first cache every `val_every` steps. `speeds` says per cache how fast its chunks run
     through it (None: as recorded): people move three to five times as fast as robots, and .25 slows them to a quarter;
-    `vidpretrain gap` measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of another row
-    ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures and steps.
-    `init` is the checkpoint that `finetune` starts from, and `adapters` and
-    `init_adapter_from` say what becomes of its per-robot layers.
+    `vidpretrain gap` measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of
+    another row ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures
+    and steps. `init` is the checkpoint that `finetune` starts from, and `adapters` and `init_adapter_from` say what
+    becomes of its per-robot layers.
 
     `shift_state`: what a picture that is moved by up to `shift_px` does to state and actions in the camera's frame:
     nothing ("keep"), or the camera is turned and all of it is told in the turned camera's frame ("turn"); where the
