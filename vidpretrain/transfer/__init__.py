@@ -11,12 +11,12 @@ from vidpretrain.transfer.config import ARMS, BRIDGES, PeopleConfig, TransferCon
 
 if TYPE_CHECKING:
     from vidpretrain.transfer.closed_loop import rollout
+    from vidpretrain.transfer.figures import table
     from vidpretrain.transfer.run import run_cells
-    from vidpretrain.transfer.table import table
 
 __all__ = ["ARMS", "BRIDGES", "PeopleConfig", "TransferConfig", "rollout", "run_cells", "table"]
 
-_WHERE = {"rollout": "closed_loop", "run_cells": "run", "table": "table"}
+_WHERE = {"rollout": "closed_loop", "run_cells": "run", "table": "figures"}
 
 
 def __getattr__(name: str) -> Any:
