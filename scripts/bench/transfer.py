@@ -3,11 +3,12 @@
 
     python scripts/bench/transfer.py [--config configs/bench/transfer.yaml] [--out runs/bench/transfer]
                                      [--limit CELLS] [--arms scratch,pretrained] [--demos 5,100] [--sets 0]
-                                     [--lines docs/results/transfer.jsonl] [KEY=VALUE ...]
+                                     [--lines docs/results/transfer.jsonl] [--smoke] [KEY=VALUE ...]
 
 Every finished cell is one line of OUT/transfer.jsonl (also written to --lines when given); one that is there is not run
 again, one that was killed starts again with the training it had done. `--arms`, `--demos`, `--sets` choose cells to run
 now, KEY=VALUE changes the configuration (and so the cells). `--table` prints what is there and runs nothing.
+`--smoke` makes everything small: it runs through in minutes and says nothing about transfer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+SMOKE = (
+    "demos=[5]",
+    "flip=[time]",
+    "flip_demos=[5]",
+    "sets=1",
+    "robot_episodes=10",
+    "people.episodes=10",
+    "arms=[scratch,pretrained,shuffled,zero]",
+    "pretrain.steps=30",
+    "finetune.steps=30",
+    "play.starts=4",
+    "play.slots=4",
+    "play.outside=false",
+)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -29,7 +44,8 @@ def main(words: list[str] | None = None) -> int:
     from vidpretrain.transfer import TransferConfig, run_cells, table
 
     try:
-        config = configs.load(TransferConfig, asked.config, asked.changes)
+        changes = [*(SMOKE if asked.smoke else ()), *asked.changes]
+        config = configs.load(TransferConfig, asked.config, changes)
         lines = run_cells(
             config,
             asked.out,
@@ -57,6 +73,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", help="run these arms only")
     parser.add_argument("--demos", help="run these sizes only (zero counts as 0)")
     parser.add_argument("--sets", help="run these demonstration sets only")
+    parser.add_argument("--smoke", action="store_true", help="everything small")
     parser.add_argument("--table", action="store_true", help="run nothing, print what is there")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     return parser.parse_args(words)

@@ -141,8 +141,15 @@ def _attempts(
         InputError: fewer than half of the attempts succeed.
     """
     most = int(np.ceil(wanted / _LEAST))
-    noise = {"noise_rad": _NOISE_RAD, "noise_fraction": _NOISE_FRACTION}
-    jobs = [Job(task=task, robot=config.robot, world=world, seed=first_seed + k, **noise) for k in range(most)]
+    first = Job(
+        task=task,
+        robot=config.robot,
+        world=world,
+        seed=first_seed,
+        noise_rad=_NOISE_RAD,
+        noise_fraction=_NOISE_FRACTION,
+    )
+    jobs = [dataclasses.replace(first, seed=first_seed + k) for k in range(most)]
     count = 0
     for found in run_jobs(work, jobs, config.play.workers, own_process=True):
         if isinstance(found, Died) or found.dropped:
