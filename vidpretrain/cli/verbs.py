@@ -79,6 +79,11 @@ VERBS: dict[str, Verb] = {
         help="Write a policy's actions for every frame to parquet.",
         inputs="a data set or a folder of videos",
     ),
+    "serve": Verb(
+        function="vidpretrain.workflow:serve",
+        help="Answer robots over a websocket (openpi's protocol) until interrupted.",
+        inputs="a checkpoint",
+    ),
     "evaluate": Verb(
         function="vidpretrain.workflow:evaluate",
         help="Compare a policy with baselines on held-out episodes.",

@@ -12,6 +12,7 @@ _WHERE = {
     **dict.fromkeys(("run", "demo", "report"), "whole"),
     "synth": "synthesis",
     "gap": "comparing",
+    "serve": "serving",
     "RunConfig": "config",
 }
 
