@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_named(change, words):
 
 
 def test_missing_keys_are_named():
-    with pytest.raises(InputError, match="no 'state'.*'stat' is not it"):
+    with pytest.raises(InputError, match=r"no 'state'.*'stat' is not it"):
         read({"image": IMAGE, "stat": [0, 0]})
     with pytest.raises(InputError, match="no 'image'"):
         read({"state": [0, 0]})

@@ -205,6 +205,7 @@ def test_chunks_are_blended_when_asked_for(hold):
 def test_ports_and_embodiments_that_cannot_be_served_are_named(hold):
     with pytest.raises(ConfigError, match="does not move it"):
         PolicyServer(hold, ServeConfig(embodiment="h1"))
+
     async def second(port: int) -> None:
         async with PolicyServer(Hold(), ServeConfig(port=port)):
             pass

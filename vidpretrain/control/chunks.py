@@ -52,10 +52,12 @@ class ChunkBuffer:
 
     def ahead(self, row: int) -> Float[Array, "h d"]:
         """Targets of the rows from `row` on, as far as chunks cover them without a hole; rows before are forgotten."""
-        targets = [self.at(row)]
-        while targets[-1] is not None:
-            targets.append(self._target(row + len(targets)))
-        return np.stack(targets[:-1]) if targets[:-1] else np.empty((0, self.spec.width), np.float32)
+        targets: list[Array] = []
+        target = self.at(row)
+        while target is not None:
+            targets.append(target)
+            target = self._target(row + len(targets))
+        return np.stack(targets) if targets else np.empty((0, self.spec.width), np.float32)
 
     def _target(self, row: int) -> Float[Array, " d"] | None:
         covering = [chunk[row - start] for start, chunk in self._chunks if start <= row < start + len(chunk)]

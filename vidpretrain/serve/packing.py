@@ -26,9 +26,10 @@ def pack(value: Any) -> bytes:
     import msgpack
 
     try:
-        return msgpack.packb(value, default=_wrapped)
+        message: Any = msgpack.packb(value, default=_wrapped)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"this cannot be sent: {error}") from None
+    return message
 
 
 def unpack(message: bytes) -> Any:

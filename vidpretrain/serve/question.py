@@ -19,7 +19,7 @@ KEYS = ("image", "state", "prompt", "embodiment", "step", "fov_rad", "seed", "hi
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question to the policy. `state` has all columns of the embodiment's spec or its motors' alone, NaN unknown."""
+    """One question. `state` has all columns of the embodiment's spec or its motors' alone, NaN where unknown."""
 
     image: UInt8[Array, "p q 3"]
     state: Float32[Array, " d"]
