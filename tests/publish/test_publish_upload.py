@@ -41,6 +41,11 @@ def test_a_card_says_what_it_is_and_how_good(checkpoint):
     assert "90 % interval" in card
     assert "vidpretrain gap HUMAN ROBOT" in card  # nothing was measured
     assert "{{" not in card
+    assert f'Policy.load("{checkpoint / "model"}")' in card
+    assert (
+        'Policy.load(snapshot_download("me/policy"))'
+        in plan(checkpoint, PublishConfig(repo="me/policy")).made["README.md"]
+    )
 
 
 def test_the_hub_reads_the_cards_metadata(checkpoint):
