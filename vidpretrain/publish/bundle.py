@@ -2,7 +2,8 @@
 
 `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)` reads `auto_map` of config.json, imports
 `modeling_vidpolicy.py` and whatever that imports from its own folder. Each module of the package that the model needs
-becomes one flat file; imports among them are made relative, and jaxtyping's shapes, which stand in annotations only, are left out.
+becomes one flat file; imports among them are made relative, and jaxtyping's shapes, which stand in annotations only,
+are left out.
 """
 
 from __future__ import annotations
