@@ -15,7 +15,7 @@ import numpy as np
 import vidpretrain
 from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
-from vidpretrain.sim.worlds.remote import RemoteConfig
+from vidpretrain.sim.worlds.remote import Players, RemoteConfig
 from vidpretrain.training import Policy, TrainConfig, finetune, pretrain
 from vidpretrain.transfer.cells import Cell, append_line, cells, read_lines
 from vidpretrain.transfer.closed_loop import rollout
@@ -44,7 +44,14 @@ def run_cells(
     Raises:
         ConfigError, InputError, MissingAsset, DiskFull: see the message; finished cells are kept.
     """
-    bench = Bench(config, Path(out))
+    with Bench(config, Path(out)) as bench:
+        return _run_cells(bench, limit, chosen, tell)
+
+
+def _run_cells(
+    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    config, out = bench.config, bench.out
     known = {line["key"]: line for line in read_lines(out)}
     lines, ran = [], 0
     for cell in cells(config):
@@ -76,6 +83,21 @@ class Bench:
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
         self._caches: dict[Any, list[TrainingCache]] = {}
+        self._players: Players | None = None
+
+    @property
+    def players(self) -> Players:
+        """The worker processes, started when first needed."""
+        if self._players is None:
+            self._players = Players(self.config.play.workers)
+        return self._players
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._players is not None:
+            self._players.close()
 
     def key(self, cell: Cell) -> str:
         """What tells a cell from all others: everything that its line depends on but the code."""
@@ -127,7 +149,7 @@ class Bench:
                 frame="camera" if bridges.frame else "base",
                 history=policy.history,
             )
-            found = rollout(policy, embodiment, remote, workers=play.workers, temperature=play.temperature)
+            found = rollout(policy, embodiment, remote, players=self.players, temperature=play.temperature)
             out[where] = {
                 "success": "".join(str(int(o.success)) for o in found),
                 "progress": round(float(np.mean([o.progress for o in found])), 4),
