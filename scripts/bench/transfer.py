@@ -8,8 +8,8 @@
 
 Every finished cell is one line of OUT/transfer.jsonl (also written to --lines when given); one that is there is not run
 again, one that was killed starts again with the training it had done. `--arms`, `--demos`, `--sets`, `--flips` choose
-cells to run now, KEY=VALUE changes the configuration (and so the cells). `--table` prints what is there and runs nothing.
-`--smoke` makes everything small: it runs through in minutes and says nothing about transfer.
+cells to run now, KEY=VALUE changes the configuration (and so the cells). `--table` prints what is there and runs
+nothing. `--smoke` makes everything small: it runs through in minutes and says nothing about transfer.
 """
 
 from __future__ import annotations
