@@ -25,6 +25,10 @@ from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, r
 _VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
 _LABELS = {"shuffled": "shuffled", "phase": "phase"}
+_UNUSED = {  # parts of the configuration that an arm has nothing of
+    "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
+    "zero": ("finetune", "keep", "people_share"),
+}
 
 
 def run_cells(
@@ -100,9 +104,12 @@ class Bench:
             self._players.close()
 
     def key(self, cell: Cell) -> str:
-        """What tells a cell from all others: everything that its line depends on but the code."""
+        """What tells a cell from all others: everything that its line depends on but the code.
+
+        What an arm does not use is not in it: another pretraining leaves the cells from scratch as they are.
+        """
         config = configs.plain(self.config)
-        for name in ("demos", "sets", "arms", "flip", "flip_demos"):
+        for name in ("demos", "sets", "arms", "flip", "flip_demos", *_UNUSED.get(cell.arm, ())):
             config.pop(name)
         for name in ("slots", "workers"):
             config["play"].pop(name)
