@@ -40,6 +40,11 @@ bench-env-retarget: setup ## install the peers of bench-retarget in an environme
 
 bench-retarget: bench-env-retarget
 
+bench-env-policy: setup ## install the client of bench-policy in an environment of its own, .venv-openpi
+	@scripts/bench/policy_env.sh
+
+bench-policy: bench-env-policy
+
 bench-%: setup ## run scripts/bench/NAME.py, for example make bench-retarget
 	@$(BIN)/python scripts/bench/$*.py
 
@@ -47,5 +52,5 @@ constraints: ## write constraints.txt from what .venv holds now
 	@scripts/constraints.sh
 
 clean: ## remove runs, caches and environments
-	@rm -rf .venv .venv-bench .venv-interop runs build dist *.egg-info .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-bench .venv-interop .venv-openpi runs build dist *.egg-info .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
