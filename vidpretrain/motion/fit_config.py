@@ -43,7 +43,7 @@ class FitConfig:
     arm_acceleration_rad_s2: float = 25.0
     seen_acceleration_m_s2: float = 0.5  # of the pelvis of a body that is seen; the three above are the wearer's
     seen_acceleration_rad_s2: float = 3.0
-    seen_arm_acceleration_rad_s2: float = 8.0
+    seen_arm_acceleration_rad_s2: float = 10.0
     shape_sigma: float = 0.05  # relative, of each bone length for the height
     hand_size_sigma: float = 0.05
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
