@@ -41,6 +41,7 @@ def plan(folder: Path | str, config: PublishConfig) -> Publication:
     Raises:
         InputError: neither is there, or the folder holds files that run code when they are loaded.
     """
+    from vidpretrain.publish.bundle import bundle
     from vidpretrain.publish.card import dataset_card, model_card
 
     given = Path(folder)
@@ -54,8 +55,8 @@ def plan(folder: Path | str, config: PublishConfig) -> Publication:
         ]
         if not sources:
             sources = [("the checkpoint's data", "unknown")]
-        card = model_card(root, settings, config)
-        return _publication("model", root, {"README.md": card}, refusals(sources, config.license, config.accept))
+        made = {"README.md": model_card(root, settings, config), **bundle((root / "config.json").read_text())}
+        return _publication("model", root, made, refusals(sources, config.license, config.accept))
     if (root / "meta" / "info.json").is_file():
         return _dataset(root, config, dataset_card)
     raise InputError(
