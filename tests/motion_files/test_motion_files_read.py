@@ -266,4 +266,4 @@ def test_what_to_do_next_is_said_in_the_keys_of_the_command_line():
 
     for path in Path(room.__file__).parent.glob("*.py"):
         for line in path.read_text().splitlines():
-            assert "MotionFileConfig(" not in line or "next_command" not in line and "_NEXT" not in line, line
+            assert "MotionFileConfig(" not in line or ("next_command" not in line and "_NEXT" not in line), line
