@@ -23,6 +23,7 @@ LAYERS: dict[str, float] = {
     "evaluate": 6,
     "gap": 6,
     "serve": 6,
+    "publish": 6,
     **dict.fromkeys(("report", "doctor", "workflow", "cli", "__main__"), 7),
 }
 ORDER_WITHIN: tuple[tuple[str, ...], ...] = (

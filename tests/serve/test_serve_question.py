@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SPEC
+from toy_server import SPEC
 
 from vidpretrain.control import ControlConfig
 from vidpretrain.errors import InputError

@@ -11,7 +11,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from conftest import Hold, running, until
+from toy_server import Hold, running, until
 
 from vidpretrain.control import ControlConfig
 from vidpretrain.errors import ConfigError

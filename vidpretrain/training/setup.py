@@ -93,7 +93,7 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
     names = list(by_name)
     torch.manual_seed(config.seed)
     model = VidPolicy(
-        VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows), vidpretrain.__version__)
+        VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows, source), vidpretrain.__version__)
     )
     lent = {} if source is None else warm_start(model, source, config.adapters, config.init_adapter_from)
     val = (
@@ -130,9 +130,9 @@ def _fit(rows: list[Rows], clip: float | None) -> dict[str, Paired]:
     return out
 
 
-def _sources(rows: list[Rows]) -> list[dict[str, Any]]:
-    """Data sets, licences and hours that a checkpoint was trained on."""
-    out = []
+def _sources(rows: list[Rows], source: VidPolicy | None = None) -> list[dict[str, Any]]:
+    """Data sets, licences and hours that a checkpoint was trained on, after those of the one that it started from."""
+    out = [] if source is None else list(source.config.sources)
     for one in rows:
         used = [one.cache.episodes[i] for i in one.episodes]
         out.append(

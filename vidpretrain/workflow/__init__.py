@@ -13,6 +13,7 @@ _WHERE = {
     "synth": "synthesis",
     "gap": "comparing",
     "serve": "serving",
+    "publish": "publishing",
     "RunConfig": "config",
 }
 

@@ -18,6 +18,7 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion_files.config import MotionFileConfig
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.publish.config import PublishConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.segments.config import SegmentConfig
 from vidpretrain.serve.config import ServeConfig
@@ -101,6 +102,7 @@ class RunConfig:
     predict: PredictConfig = field(default_factory=PredictConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    publish: PublishConfig = field(default_factory=PublishConfig)
     gap: GapConfig = field(default_factory=GapConfig)
     sim: SimConfig = field(default_factory=SimConfig)
     synth: SynthConfig = field(default_factory=SynthConfig)
