@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format robots robots-table interop constraints clean
+.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table interop constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,9 @@ bench-env-retarget: setup ## install the peers of bench-retarget in an environme
 	@scripts/bench/retarget_env.sh
 
 bench-retarget: bench-env-retarget
+
+bench-transfer-smoke: setup ## the few-demo benchmark with everything small: does it run through (minutes)
+	@$(BIN)/python scripts/bench/transfer.py --smoke --out runs/bench/transfer_smoke
 
 bench-env-policy: setup ## install the client of bench-policy in an environment of its own, .venv-openpi
 	@scripts/bench/policy_env.sh

@@ -21,6 +21,7 @@ LAYERS: dict[str, float] = {
     "model": 4,
     "training": 5,
     "evaluate": 6,
+    "transfer": 6,
     "gap": 6,
     "serve": 6,
     "publish": 6,
