@@ -69,6 +69,8 @@ class PoseConfig:
     hand_confidence: float = 0.5
     body_confidence: float = 0.5
     wrist_crops: bool = True
+    near_looks: bool = True
+    rescue_lights: bool = True
     rescue_tiles: bool = True
     rescue_confidence: float = 0.15
     rejects: RejectConfig = field(default_factory=RejectConfig)
