@@ -326,12 +326,17 @@ class RobotMotion(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A named slice of a state or action vector."""
+    """A named slice of a state or action vector.
+
+    `wrist_pose` is in the robot's base frame, `camera_wrist` in the frame of the camera that took the row's picture.
+    Of poses, `relative` is motion in the thing's own frame at the start, `offset` motion in the axes of the frame that
+    the pose is given in: a change of place, and the turn R_then R_start^T.
+    """
 
     name: str
     names: tuple[str, ...]
-    quantity: Literal["joint", "hand", "wrist_pose", "fingertips", "base", "grasp"]
-    representation: Literal["absolute", "relative"]
+    quantity: Literal["joint", "hand", "wrist_pose", "camera_wrist", "fingertips", "base", "grasp"]
+    representation: Literal["absolute", "relative", "offset"]
     unit: Literal["rad", "m", "fraction", "pose9"]
 
     @property

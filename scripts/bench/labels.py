@@ -41,6 +41,9 @@ def main(words: list[str] | None = None) -> int:
     from labelling.rows import VIEWS, row
 
     rows += gap_rows(every, asked.motions, row, VIEWS)
+    from labelling.chunk_rows import chunk_rows
+
+    rows += chunk_rows(every, row, VIEWS)
     if not asked.clean_only:
         from labelling.clips import hard_samples
         from labelling.hard_rows import hard_rows

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from labelling.errors import of_motions, true_points
+from labelling.fitted import fitted
 from vidpretrain import skeletons, timebase
 from vidpretrain.motion import MotionConfig, build_motion
 from vidpretrain.motion.bones import HAND_PARENT
@@ -141,8 +142,8 @@ def _rendered(sample: Any) -> list[dict[str, np.ndarray]]:
         hidden[start : start + _GAP] = True
     config = MotionConfig(view="ego" if sample.truth.view == "head" else "third", height_m=sample.truth.height_m)
     motions = build_motion([_hide(t, hidden) for t in sample.tracks], sample.clip, config, sample.metadata)
-    uncut = build_motion(sample.tracks, sample.clip, config, sample.metadata)
-    if isinstance(motions, Reject) or isinstance(uncut, Reject):
+    uncut = fitted(sample)
+    if isinstance(motions, Reject) or not uncut:
         return []
     labels, truth, out = of_motions(motions, time_ns), true_points(sample.truth, time_ns), []
     plain = of_motions(uncut, time_ns).points
