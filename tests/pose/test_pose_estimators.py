@@ -14,8 +14,8 @@ from pose_helpers import tiny_pose_model
 
 from vidpretrain.errors import ConfigError, InputError, MissingAsset, UnknownName
 from vidpretrain.pose import PoseConfig, estimator_names, extract, load_estimator
-from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.precomputed import write_precomputed
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.pose.rejects import judge
 from vidpretrain.pose.tracks import frame_indices
 from vidpretrain.types import PoseTrack, Reason, Reject

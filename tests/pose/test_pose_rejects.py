@@ -10,9 +10,9 @@ from pose_helpers import body, frames_ns, hand
 
 from vidpretrain.pose import PoseConfig, extract
 from vidpretrain.pose.body import is_sideways, is_upside_down
-from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import measure
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.pose.rejects import judge, refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import body_track, hand_track
 from vidpretrain.types import Clip, Reason, Reject

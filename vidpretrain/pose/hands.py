@@ -38,6 +38,7 @@ _NEW = {
 }  # cost of a hand that comes new, by its origin
 _BACK = 0.2  # share of it where a hand of this side was lost nearby
 _MOVE = 1.0
+_GROWN = 2.0  # cost of another length than in the last frame, by the logarithm of their ratio beyond .35
 _GOOD = {
     "frame": 1.0,
     "crop": 0.5,
@@ -48,6 +49,8 @@ _GOOD = {
 }  # gain of a candidate by its origin
 _LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
 _ALONE = 0.35  # and where no body is seen
+_BENT = 2.5  # what it costs a hand to point back along the forearm
+_LEAST, _TINY = 0.22, 1.5  # torso lengths that hands rarely fall short of, and what it costs them
 _HELD = 3.0  # what each hand length costs that an arm would be too long
 _SLACK = 2.5  # times as far may a hand be from the wrist of a body that is guessed
 _FROM = 0.6  # weight of the edge that the arm comes from
@@ -112,6 +115,15 @@ def told_by_body(hand: HandSighting | None, body: BodySighting | None, side: int
     return bool(apart[side] < max(_WRIST, 0.8 * hand.length_px / body.size_px) and apart[1 - side] > apart[side] + 0.15)
 
 
+def against_forearm(hand: HandSighting, body: BodySighting, side: int) -> float:
+    """How much a hand points back to the elbow of that side (0 left), where the forearm is seen at length; 0 to 1."""
+    forearm = body.p_image[15 + side] - body.p_image[13 + side]
+    along = hand.p_image[PALM[1:]].mean(0) - hand.p_image[0]
+    seen, size = float(np.linalg.norm(forearm)), float(np.linalg.norm(along))
+    cosine = float(along @ forearm) / max(seen * size, 1e-6)
+    return float(np.clip((-cosine - 0.2) / 0.6, 0.0, 1.0) * np.clip(seen / (0.3 * body.size_px), 0.0, 1.0))
+
+
 def gains(
     hands: Sequence[HandSighting],
     body: BodySighting | None,
@@ -141,11 +153,12 @@ def gains(
         reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
         quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
         nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
+        quality -= _TINY * float(np.clip((_LEAST - hand.length_px / body.size_px) / 0.1, 0.0, 1.0))
         near = hand.length_px > _CLOSE * long_side_px
         sides = np.array([nearer, -nearer])
-        out[i] = (
-            quality + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + _LABEL[near] * own * np.array([1.0, -1.0])
-        )
+        bent = np.array([against_forearm(hand, body, side) for side in (0, 1)]) / slack
+        label = _LABEL[near] * own * np.array([1.0, -1.0])
+        out[i] = quality - _BENT * bent + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + label
     return out
 
 
@@ -213,6 +226,8 @@ def _step_costs(memory: Memory, hands: Sequence[HandSighting], t: int, time_ns) 
     new = np.array([_NEW[hand.origin] for hand in hands])
     fresh = (known & (gap_s <= max(_GAP_S, _one_frame(time_ns))))[:, :, None] & (share < 1.0)
     moved = np.where(fresh, _MOVE * own**2, new * np.where(own < 1.0, _BACK + (1 - _BACK) * own, 1.0))
+    grown = np.abs(np.log(np.maximum(length, 1.0) / np.maximum(memory.length[:, :, None], 1.0)))
+    moved = moved + np.where(fresh, np.clip(_GROWN * (grown - 0.35), 0.0, _GROWN), 0.0)
     swap = _SWAP / (1.0 + gap_s[:, ::-1] / _FADES_S)
     out[:, :, :count] = moved + swap[:, :, None] * np.maximum(own - other, 0.0)
     return out

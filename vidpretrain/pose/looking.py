@@ -21,6 +21,7 @@ from vidpretrain.pose.observations import BodySighting, HandSighting, Origin, di
 from vidpretrain.pose.people import different
 from vidpretrain.pose.pictures import Picture, measure
 from vidpretrain.pose.quiet import quiet_stderr
+from vidpretrain.pose.reject_config import USUAL
 
 Box = tuple[int, int, int, int]
 _SHARP_EVERY = 8  # frames; light is measured in all of them
@@ -45,8 +46,8 @@ class Look:
 class Looker:
     """Looks at one frame after the other; remembers where hands were in the last one, and which light showed them."""
 
-    def __init__(self, config: PoseConfig) -> None:
-        self._config = config
+    def __init__(self, config: PoseConfig, dark_luma: float = USUAL.dark_luma) -> None:
+        self._config, self._dark_luma = config, dark_luma
         self._hand, self._pose = find_model("hand", config.models), find_model("pose", config.models)
         self._before: list[HandSighting] = []
         self._count = 0
@@ -57,7 +58,7 @@ class Looker:
         config = self._config
         picture = measure(frame, sharp=self._count % _SHARP_EVERY == 0)
         self._count += 1
-        if picture.bright < config.rejects.dark_luma:
+        if picture.bright < self._dark_luma:
             self._before = []
             return Look(people=(), hands=(), picture=picture)
         height, width = frame.shape[:2]
@@ -85,7 +86,7 @@ class Looker:
         return Look(people=tuple(people), hands=tuple(hands), picture=picture)
 
     def _near(self, frame, hands: list[HandSighting], real: list[BodySighting]) -> list[HandSighting]:
-        """Hands at wrists of bodies that have none, and around hands of the last frame that are lost."""
+        """Hands at bare wrists of bodies; where nobody's body is, around hands of the last frame that are lost."""
         found: list[HandSighting] = []
         for body in real:
             for side in bare_wrists(body, hands + found, frame.shape[1], frame.shape[0]):
@@ -93,7 +94,7 @@ class Looker:
                 least = _PRESENT if length < _TINY_PX else _AGREED
                 hand = find_near(frame, squares_at_wrist(body, side), self._hand, length, least)
                 found += [] if hand is None or wrist_share(hand, body, side) > _AT_WRIST else [hand]
-        for old in distinct(self._before)[:_MOST_LOST]:
+        for old in [] if real else distinct(self._before)[:_MOST_LOST]:
             if all(distance(old, hand) > _LOST for hand in hands + found):
                 hand = find_near(frame, squares_around(old), self._hand, old.length_px, _PRESENT)
                 found += [] if hand is None or distance(old, hand) > _LOST else [hand]

@@ -13,7 +13,8 @@ from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.hands import assign, told_by_body
 from vidpretrain.pose.looking import Look, Looker, longest
 from vidpretrain.pose.observations import BodySighting
-from vidpretrain.pose.people import actor, own_hands
+from vidpretrain.pose.people import actor, lingering, own_hands
+from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.rejects import refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import Tracks, body_track, frame_indices, hand_track
 from vidpretrain.types import Clip, Reject
@@ -23,7 +24,9 @@ from vidpretrain.video import VideoInfo, open_video
 class MediaPipe:
     """Estimator on Google's hand and pose landmarkers (Tasks API, image mode)."""
 
-    def estimate(self, clip: Clip, info: VideoInfo, config: PoseConfig) -> Tracks | Reject:
+    def estimate(
+        self, clip: Clip, info: VideoInfo, config: PoseConfig, rejects: RejectConfig = USUAL
+    ) -> Tracks | Reject:
         """Left hand, right hand and body of a clip on its decoded frames; see `vidpretrain.pose.extract`.
 
         Raises:
@@ -31,16 +34,16 @@ class MediaPipe:
             MissingExtra: mediapipe is not installed.
         """
         indices = frame_indices(clip, info, config)
-        looker = Looker(config)
+        looker = Looker(config, rejects.dark_luma)
         looks: list[Look] = []
         with open_video(info) as reader:
             for _, _, frame in reader.iterate(indices.start, indices.stop, indices.step):
                 looks.append(self.improve(looker.look(frame), frame, config))
         time_ns = info.time_ns[np.arange(indices.start, indices.stop, indices.step)]
-        refused = refuse_pictures([look.picture for look in looks], config.rejects) or refuse_people(
-            [look.people for look in looks], config.rejects
+        refused = refuse_pictures([look.picture for look in looks], rejects) or refuse_people(
+            [look.people for look in looks], rejects
         )
-        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, config.rejects.min_motion)
+        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, rejects.min_motion)
 
     def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
         """What else an estimator of this family knows of a frame; nothing here."""
@@ -51,9 +54,8 @@ class MediaPipe:
 def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
     """Tracks of the acting person; `still` as for `actor`."""
     people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
-    hands = [
-        own_hands(look.hands, body, strangers) for look, body, strangers in zip(looks, people, others, strict=True)
-    ]
+    near = zip(looks, bridged(people, time_ns), lingering(others, time_ns), strict=True)
+    hands = [own_hands(look.hands, body, strangers) for look, body, strangers in near]
     bodies = judge_bodies(people, hands, time_ns)
     long_side_px, tracks = max(width_px, height_px), []
     held = bridged(bodies, time_ns)
