@@ -125,8 +125,8 @@ def two_state_path(unary: Float64[np.ndarray, "t 2"], pair: Float64[np.ndarray, 
 
 
 def bridged(bodies: Sequence[BodySighting | None], time_ns: Int64[np.ndarray, " t"]) -> list[BodySighting | None]:
-    """The bodies, and in gaps of up to `_BRIDGE_S` between two of them what lies between these: whose hands are whose
-    has to be said there as well, and the person has not left.
+    """The bodies; in gaps of up to `_BRIDGE_S` what lies between the two around them, and as long before the first and
+    after the last one these: whose hands are whose has to be said there as well, and the person has hardly left.
     """
     out = list(bodies)
     found = [t for t, body in enumerate(bodies) if body is not None]
@@ -143,6 +143,10 @@ def bridged(bodies: Sequence[BodySighting | None], time_ns: Int64[np.ndarray, " 
                 for name in ("p_image", "p_relative", "visibility")
             ]
             out[t] = BodySighting(p_image=mixed[0], p_relative=mixed[1], visibility=mixed[2])
+    for t in range(len(out)):
+        end = None if not found or found[0] < t < found[-1] else found[0] if t < found[0] else found[-1]
+        if end is not None and abs(int(time_ns[t] - time_ns[end])) <= _BRIDGE_S * NS_PER_S:
+            out[t] = bodies[end]
     return out
 
 

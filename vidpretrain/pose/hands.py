@@ -38,7 +38,6 @@ _NEW = {
 }  # cost of a hand that comes new, by its origin
 _BACK = 0.2  # share of it where a hand of this side was lost nearby
 _MOVE = 1.0
-_GROWN = 2.0  # cost of another length than in the last frame, by the logarithm of their ratio beyond .35
 _GOOD = {
     "frame": 1.0,
     "crop": 0.5,
@@ -50,9 +49,8 @@ _GOOD = {
 _LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
 _ALONE = 0.35  # and where no body is seen
 _BENT = 2.5  # what it costs a hand to point back along the forearm
-_LEAST, _TINY = 0.22, 1.5  # torso lengths that hands rarely fall short of, and what it costs them
 _HELD = 3.0  # what each hand length costs that an arm would be too long
-_SLACK = 2.5  # times as far may a hand be from the wrist of a body that is guessed
+_SLACK = 1.3  # times as far may a hand be from the wrist of a body that is guessed
 _FROM = 0.6  # weight of the edge that the arm comes from
 _THERE, _DOUBT = 0.75, 4.0  # presence that is neither for a hand nor against it, and what one more or less counts
 
@@ -153,7 +151,6 @@ def gains(
         reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
         quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
         nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
-        quality -= _TINY * float(np.clip((_LEAST - hand.length_px / body.size_px) / 0.1, 0.0, 1.0))
         near = hand.length_px > _CLOSE * long_side_px
         sides = np.array([nearer, -nearer])
         bent = np.array([against_forearm(hand, body, side) for side in (0, 1)]) / slack
@@ -226,8 +223,6 @@ def _step_costs(memory: Memory, hands: Sequence[HandSighting], t: int, time_ns) 
     new = np.array([_NEW[hand.origin] for hand in hands])
     fresh = (known & (gap_s <= max(_GAP_S, _one_frame(time_ns))))[:, :, None] & (share < 1.0)
     moved = np.where(fresh, _MOVE * own**2, new * np.where(own < 1.0, _BACK + (1 - _BACK) * own, 1.0))
-    grown = np.abs(np.log(np.maximum(length, 1.0) / np.maximum(memory.length[:, :, None], 1.0)))
-    moved = moved + np.where(fresh, np.clip(_GROWN * (grown - 0.35), 0.0, _GROWN), 0.0)
     swap = _SWAP / (1.0 + gap_s[:, ::-1] / _FADES_S)
     out[:, :, :count] = moved + swap[:, :, None] * np.maximum(own - other, 0.0)
     return out

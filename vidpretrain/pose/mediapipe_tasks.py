@@ -13,12 +13,14 @@ from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.hands import assign, told_by_body
 from vidpretrain.pose.looking import Look, Looker, longest
 from vidpretrain.pose.observations import BodySighting
-from vidpretrain.pose.people import actor, lingering, own_hands
+from vidpretrain.pose.people import actor, own_hands
 from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.rejects import refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import Tracks, body_track, frame_indices, hand_track
 from vidpretrain.types import Clip, Reject
 from vidpretrain.video import VideoInfo, open_video
+
+_BODILESS = 0.1  # share of the frames with a body below which hands are those of somebody out of the picture
 
 
 class MediaPipe:
@@ -54,13 +56,14 @@ class MediaPipe:
 def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
     """Tracks of the acting person; `still` as for `actor`."""
     people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
-    near = zip(looks, bridged(people, time_ns), lingering(others, time_ns), strict=True)
+    near = zip(looks, bridged(people, time_ns), others, strict=True)
     hands = [own_hands(look.hands, body, strangers) for look, body, strangers in near]
     bodies = judge_bodies(people, hands, time_ns)
     long_side_px, tracks = max(width_px, height_px), []
     held = bridged(bodies, time_ns)
     seen = [body is not None for body in bodies]
-    for number, chosen in enumerate(assign(hands, held, time_ns, long_side_px, (width_px, height_px), seen)):
+    size_px = (width_px, height_px) if np.mean(seen) < _BODILESS else None
+    for number, chosen in enumerate(assign(hands, held, time_ns, long_side_px, size_px, seen)):
         told = [told_by_body(hand, body, number, long_side_px) for hand, body in zip(chosen, bodies, strict=True)]
         tracks.append(hand_track(clip, time_ns, chosen, skeletons.SIDES[number], told))
     return tracks[0], tracks[1], body_track(clip, time_ns, bodies)

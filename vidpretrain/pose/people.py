@@ -17,7 +17,6 @@ _TRUNK = [11, 12, 23, 24]
 _WRISTS = [15, 16]
 _REACH, _SPEED = 0.5, 3.0  # torso lengths that a person moves from one frame to the next, and per second out of sight
 _MOST_STILL = 3  # people who do not move that are passed over
-_LINGER_S = 0.5
 _OTHERS = 0.35  # torso lengths around somebody else's wrist in which a hand is theirs
 
 People = Sequence[Sequence[BodySighting]]
@@ -114,18 +113,6 @@ def _wrist_speed(a: BodySighting, b: BodySighting, step_s: float) -> float:
     """Of the faster wrist against the trunk, in torso lengths per second."""
     relative = [x.p_image[_WRISTS] - x.p_image[_TRUNK].mean(0) for x in (a, b)]
     return float(np.linalg.norm(relative[1] - relative[0], axis=1).max() / b.size_px / max(step_s, 1e-3))
-
-
-def lingering(others: People, time_ns: Int64[np.ndarray, " t"]) -> list[Sequence[BodySighting]]:
-    """The others of every frame; where none are found those of the nearest frame within `_LINGER_S`."""
-    found = np.array([t for t, bodies in enumerate(others) if bodies], dtype=np.int64)
-    if not len(found):
-        return list(others)
-    out = []
-    for t, bodies in enumerate(others):
-        near = int(found[np.abs(time_ns[found] - time_ns[t]).argmin()])
-        out.append(others[near] if abs(int(time_ns[near] - time_ns[t])) <= _LINGER_S * NS_PER_S else bodies)
-    return out
 
 
 def own_hands(
