@@ -1,6 +1,6 @@
 """One articulated human over a clip: the body and both hands fitted to everything that was seen of them.
 
-Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hand_alone`, and a few
+Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hands`, and a few
 factors on bone lengths. Bones are found on a few frames a second, as they are the same in all; then they stay, and
 every frame is solved.
 """
@@ -31,6 +31,7 @@ from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
+from vidpretrain.motion.proportions import parameters
 from vidpretrain.solve import Problem, Solution, Start, Term, point_covariance, solve_clip, with_parameters
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
@@ -75,7 +76,7 @@ def fit_body(
     parts = slice(index[0], index[-1] + 1, stride), slice(index[0], index[-1] + 1)
     ok = trusted(track, camera, config) & body.found[:, None]
     legs = bool(ok[:, _KNEES_DOWN].any(axis=1).sum() > 0.2 * len(index))
-    tree = human_tree(config.person_height_m)
+    tree = with_hands(human_tree(config.person_height_m), fitted)
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
     base = to_world(camera, base)
@@ -162,6 +163,12 @@ def take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand) -> None:
         frames = np.arange(len(known), dtype=np.int64)
         columns = tree.joints(fitted.tree.joint_names)
         q[:, columns] = timebase.interpolate(frames[known], fitted.joint_pos[known], frames)
+
+
+def with_hands(tree: Tree, fitted: dict[str, FittedHand]) -> Tree:
+    """The human whose hands have the proportions that were found for them."""
+    factors = next((hand.factors for hand in fitted.values() if hand.factors), None)
+    return tree if factors is None else with_parameters(tree, parameters(tree, tuple(fitted), 1.0), dict(factors))
 
 
 def _is_leg(name: str) -> bool:
