@@ -36,6 +36,11 @@ class Carried:
     speed_m_s: float
     acceleration_m_s2: float
 
+    @property
+    def turns_freely(self) -> bool:
+        """Whether turns tell nothing of ways: a camera in a hand."""
+        return not self.lever_m.any()
+
 
 @dataclass(frozen=True)
 class Bundle:

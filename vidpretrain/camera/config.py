@@ -35,9 +35,11 @@ class CameraConfig:
     parallax_px: float = 0.7  # of features against a turn alone, above which the camera is taken to move as well
     max_gap_s: float = 0.5  # longest stretch without a solution that is bridged
     # the camera on a head or in a hand
-    neck_forward_m: float = 0.12  # from where a head turns to a camera at its eyes, forward
-    neck_up_m: float = 0.10  # and up
-    neck_sigma_m: float = 0.04
+    # from where head and trunk turn to a camera that is worn, in the camera's own axes: it looks down at the hands
+    neck_forward_m: float = 0.05
+    neck_up_m: float = 0.22
+    neck_sigma_m: float = 0.10
+    drift_m_s: float = 0.15  # how fast that place, or a camera in a hand, goes
     hand_sigma_m: float = 0.10  # how far a camera in a hand, or on a tripod that pans, moves in a clip
     max_depth_m: float = 20.0
     # trajectories of other tools

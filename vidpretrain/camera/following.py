@@ -23,20 +23,25 @@ _BETWEEN = (np.radians(0.3), 0.003)  # one sigma of turn and place between two o
 _STRETCH, _OVERLAP = 60, 20  # nodes
 _LOOSE = 2.5  # tolerance of the first guess: near things go by as a camera moves
 _MOVER_S, _MOST, _LEAVES, _TRIALS = 0.1, 0.5, 0.25, 120
+_LASTS = 5  # nodes that see a point of the background that is given on
 _START = 0.7  # inverse distance, 1/m
 
 
 @dataclass(frozen=True)
 class Followed:
-    """`T_first_camera` (t 7), `sigma_rad` and `sigma_m` (t, infinite where nothing tells), `agreement` (t)."""
+    """`T_first_camera` (t 7), `sigma_rad` and `sigma_m` (t, infinite where nothing tells), `agreement` (t).
+
+    `p_first_point` (n 3) are the background's points. `size_sigma` is one sigma of the logarithm of the scale of
+    places and points, infinite where it is arbitrary; `sigma_m` is without it.
+    """
 
     T_first_camera: np.ndarray
     sigma_rad: np.ndarray
     sigma_m: np.ndarray
     agreement: np.ndarray
     lever_m: np.ndarray
-    direction: np.ndarray | None = None
-    inverse: np.ndarray | None = None
+    p_first_point: np.ndarray
+    size_sigma: float
 
 
 def follow(seen: Background, camera: Camera, config: CameraConfig, carried: Carried) -> Followed:
@@ -53,24 +58,27 @@ def follow(seen: Background, camera: Camera, config: CameraConfig, carried: Carr
     stride = max(1, round(_NODE_HZ**-1 / float(np.median(np.diff(time_s)))))
     nodes = np.unique(np.r_[np.arange(0, t, stride), t - 1])
     inverse = np.full(int(rays.point.max()) + 1 if len(rays.point) else 0, _START)
-    agreement = np.zeros(t)
+    agreement, found = np.zeros(t), np.full((len(inverse), 3), np.nan)
     begin = 0
     while True:
         part = nodes[begin : begin + _STRETCH]
         held = 1 if begin == 0 else min(_OVERLAP, len(part) - 1)
         lever, inverse = _stretch(
-            rays, part, held, time_s, poses, sigma, agreement, inverse, carried, config
+            rays, part, held, time_s, poses, sigma, agreement, inverse, found, carried, config
         )
         if begin + _STRETCH >= len(nodes):
             break
         begin += _STRETCH - _OVERLAP
+    found = found[np.isfinite(found).all(axis=1)]
+    sigma[agreement < config.min_agreement] = np.inf
+    if carried.turns_freely:
+        return Followed(poses, sigma[:, 0], sigma[:, 1], agreement, lever, found, np.inf)
     size = lever_size(poses, time_s, carried)
-    place = size.factor * poses[:, 4:]
-    far = size.sigma * np.linalg.norm(place, axis=1) / np.sqrt(3.0)
-    return Followed(geometry.pose(poses[:, :4], place), sigma[:, 0], np.hypot(sigma[:, 1], far), agreement, lever)
+    poses = geometry.pose(poses[:, :4], size.factor * poses[:, 4:])
+    return Followed(poses, sigma[:, 0], size.factor * sigma[:, 1], agreement, lever, size.factor * found, size.sigma)
 
 
-def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, carried, config):
+def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, found, carried, config):
     """Solve the nodes `part`, then the frames between them, in place; (lever, inverse distances)."""
     first, last = int(part[0]), int(part[-1])
     base = poses[first].copy()
@@ -91,7 +99,7 @@ def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, carried
     if held == 1:
         loose = dataclasses.replace(carried, lever_m=np.zeros(3), drift_m=np.inf, speed_m_s=np.inf)
         first_try = adjust(own, start, direction, near, time_s[part], loose, config.max_depth_m)
-        size = lever_size(first_try.T_first_camera, time_s[part], carried).factor
+        size = 1.0 if carried.turns_freely else lever_size(first_try.T_first_camera, time_s[part], carried).factor
         start = geometry.pose(first_try.T_first_camera[:, :4], size * first_try.T_first_camera[:, 4:])
         direction, near = first_try.direction, first_try.inverse / size
         solved = adjust(own, start, direction, near, *how, keep_size=True, wide=(2.0, 1.0))
@@ -100,6 +108,12 @@ def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, carried
     poses[part] = geometry.compose(base, solved.T_first_camera)
     inverse = inverse.copy()
     inverse[points] = solved.inverse
+    fits = np.bincount(at, own.weight * (solved.residual < _AGREES)) > 0.7 * np.bincount(at, own.weight)
+    found[points] = np.where(
+        (fits & (np.bincount(at) >= _LASTS))[:, None],
+        geometry.transform(base, solved.direction / solved.inverse[:, None]),
+        np.nan,
+    )
     spread = np.einsum("fii->fi", solved.covariance)
     new = part[held:]
     sigma[new, 0] = np.hypot(sigma[part[held - 1], 0], np.sqrt(spread[held:, :3].mean(axis=1)))

@@ -15,6 +15,7 @@ from vidpretrain import geometry, timebase
 from vidpretrain.camera import CameraPath
 from vidpretrain.motion.body import HIPS, SHOULDERS, Body
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.surface import sized_by_hands
 
 _APART_S = 0.25
 _ROUNDS, _LEAST_M = 30, 0.003
@@ -27,6 +28,8 @@ def scaled(path: CameraPath | None, body: Body | None, hands: dict[str, Hand]) -
 
     Points are those of feet if they are seen, else of shoulders and hips, and without a body of the wrists.
     """
+    if path is not None and body is None:
+        path = sized_by_hands(path, hands)
     if path is None or path.unit_m is not None or not path.moves:
         return path
     apart = max(1, round(_APART_S / (float(np.median(np.diff(path.time_ns))) / timebase.NS_PER_S)))
@@ -50,7 +53,8 @@ def scaled(path: CameraPath | None, body: Body | None, hands: dict[str, Hand]) -
     return dataclasses.replace(
         path,
         T_first_camera=poses,
-        sigma_m=np.hypot(path.sigma_m, far * sigma / scale),
+        sigma_m=np.hypot(path.sigma_m * (scale if path.p_first_point is not None else 1.0), far * sigma / scale),
+        p_first_point=None if path.p_first_point is None else scale * path.p_first_point,
         unit_m=1.0,
         detail=f"{path.detail}; {scale:.3g} m per unit by the body, within {sigma / scale:.0%}",
     )
