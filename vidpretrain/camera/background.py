@@ -232,7 +232,9 @@ class _Watcher:
         found = self.cv2.cornerEigenValsAndVecs(smooth, 15, ksize=3)
         column, row = np.clip(p.round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1]).T
         found = found[row, column]
-        variance = _FLOOR_PX**2 + _GREY / np.maximum(found[:, :2], 1e-7)
+        # what a view's change does to a patch goes with its strongest gradients: along an edge places slide
+        size = np.maximum(found[:, :2], 1e-7)
+        variance = (_FLOOR_PX**2 * size.max(axis=1, keepdims=True) + _GREY) / size
         (xa, ya), (xb, yb) = found[:, 2:4].T, found[:, 4:6].T
         a, b = variance.T
         return np.stack([a * xa * xa + b * xb * xb, a * xa * ya + b * xb * yb, a * ya * ya + b * yb * yb], axis=1)
