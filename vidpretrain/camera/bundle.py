@@ -45,7 +45,7 @@ class Carried:
 @dataclass(frozen=True)
 class Bundle:
     """`T_first_camera` (f 7), `covariance` (f 6 6) of turn (own axes, rad) and place (m), `lever_m` (3) and its
-    covariance, `direction` (n 3) and `inverse` (n, 1/m) of the points, `residual` (m) in sigmas."""
+    covariance, `direction` (n 3) and `inverse` (n, 1/m) of the points, `residual` (m) in sigmas, the `cost` of it all."""
 
     T_first_camera: np.ndarray
     covariance: np.ndarray
@@ -54,6 +54,7 @@ class Bundle:
     direction: np.ndarray
     inverse: np.ndarray
     residual: np.ndarray
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ def adjust(
     """
     problem = _Problem(rays, time_s, carried, 1.0 / max_depth_m, held, start if keep_size else None)
     state = _State(start.copy(), direction.copy(), inverse.copy(), carried.lever_m.copy())
-    system = None
+    system, cost = None, np.inf
     for factor in wide:  # a start that is off by degrees is outside the narrow loss's reach
-        state, system = problem.descend(state, 3.0 * factor)
+        state, system, cost = problem.descend(state, 3.0 * factor)
     assert system is not None
     covariance = np.linalg.inv(system)
     f = len(start)
@@ -143,6 +144,7 @@ def adjust(
         state.direction,
         state.inverse,
         residual,
+        cost,
     )
 
 
@@ -210,8 +212,8 @@ class _Problem:
         if like is not None and (like[:, 4:] ** 2).sum() > 0:
             self.size = like[:, 4:] / (like[:, 4:] ** 2).sum()
 
-    def descend(self, state: _State, scale: float) -> tuple[_State, np.ndarray]:
-        """(the state, its reduced normal equations) after damped Gauss-Newton steps; Cauchy beyond `scale` sigma."""
+    def descend(self, state: _State, scale: float) -> tuple[_State, np.ndarray, float]:
+        """(the state, its reduced normal equations, its cost) after damped Gauss-Newton steps; Cauchy beyond `scale` sigma."""
         damping, linear = 1e-4, self._linear(state, scale)
         for _ in range(_ROUNDS):
             cost = linear[0]
@@ -226,7 +228,7 @@ class _Problem:
             state, linear, damping = tried, new, max(damping / 5, 1e-9)
             if cost - new[0] < _ENOUGH * cost:
                 break
-        return state, self._step(linear, 0.0)[2]
+        return state, self._step(linear, 0.0)[2], linear[0]
 
     def _linear(self, state: _State, scale: float):
         """(cost, H (d d) and g (d) of frames and lever, W (n 3 d), h (n 3 3) and k (n 3) of the points)."""

@@ -23,6 +23,8 @@ _BETWEEN = (np.radians(0.3), 0.003)  # one sigma of turn and place between two o
 _STRETCH, _OVERLAP = 60, 20  # nodes
 _LOOSE = 2.5  # tolerance of the first guess: near things go by as a camera moves
 _MOVER_S, _MOST, _LEAVES, _TRIALS = 0.1, 0.5, 0.25, 120
+_ORBITS = (1.5, 2.5)  # turns of a camera that goes around what it looks at, over those of a camera that only turns
+DEBUG=[]
 _LASTS = 5  # nodes that see a point of the background that is given on
 _START = 0.7  # inverse distance, 1/m
 
@@ -99,6 +101,15 @@ def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, found, 
     if held == 1:
         loose = dataclasses.replace(carried, lever_m=np.zeros(3), drift_m=np.inf, speed_m_s=np.inf)
         first_try = adjust(own, start, direction, near, time_s[part], loose, config.max_depth_m)
+        if carried.turns_freely:
+            for more in _ORBITS:
+                q = geometry.quat_exp(more * geometry.quat_log(start[:, :4]))
+                lever = np.array([0.0, 0.0, -1.0])
+                orbit = geometry.pose(q, geometry.rotate(q, lever) - lever)
+                towards = _towards(own, orbit, np.full(len(inverse), 1.0 - 1.0 / more)[points])
+                other = adjust(own, orbit, *towards, time_s[part], loose, config.max_depth_m)
+                DEBUG.append((first_try.cost, other.cost, more))
+                first_try = other if other.cost < first_try.cost else first_try
         size = 1.0 if carried.turns_freely else lever_size(first_try.T_first_camera, time_s[part], carried).factor
         start = geometry.pose(first_try.T_first_camera[:, :4], size * first_try.T_first_camera[:, 4:])
         direction, near = first_try.direction, first_try.inverse / size
