@@ -24,7 +24,6 @@ _STRETCH, _OVERLAP = 60, 20  # nodes
 _LOOSE = 2.5  # tolerance of the first guess: near things go by as a camera moves
 _MOVER_S, _MOST, _LEAVES, _TRIALS = 0.1, 0.5, 0.25, 120
 _ORBITS = (1.5, 2.5)  # turns of a camera that goes around what it looks at, over those of a camera that only turns
-DEBUG=[]
 _LASTS = 5  # nodes that see a point of the background that is given on
 _START = 0.7  # inverse distance, 1/m
 
@@ -65,9 +64,7 @@ def follow(seen: Background, camera: Camera, config: CameraConfig, carried: Carr
     while True:
         part = nodes[begin : begin + _STRETCH]
         held = 1 if begin == 0 else min(_OVERLAP, len(part) - 1)
-        lever, inverse = _stretch(
-            rays, part, held, time_s, poses, sigma, agreement, inverse, found, carried, config
-        )
+        lever, inverse = _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, found, carried, config)
         if begin + _STRETCH >= len(nodes):
             break
         begin += _STRETCH - _OVERLAP
@@ -108,7 +105,6 @@ def _stretch(rays, part, held, time_s, poses, sigma, agreement, inverse, found, 
                 orbit = geometry.pose(q, geometry.rotate(q, lever) - lever)
                 towards = _towards(own, orbit, np.full(len(inverse), 1.0 - 1.0 / more)[points])
                 other = adjust(own, orbit, *towards, time_s[part], loose, config.max_depth_m)
-                DEBUG.append((first_try.cost, other.cost, more))
                 first_try = other if other.cost < first_try.cost else first_try
         size = 1.0 if carried.turns_freely else lever_size(first_try.T_first_camera, time_s[part], carried).factor
         start = geometry.pose(first_try.T_first_camera[:, :4], size * first_try.T_first_camera[:, 4:])

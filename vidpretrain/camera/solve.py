@@ -24,7 +24,6 @@ from vidpretrain.errors import InputError
 from vidpretrain.types import Camera, Reason, Reject
 
 
-
 def solve_path(
     seen: Background,
     camera: Camera,
