@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from vidpretrain.camera import masks
 from vidpretrain.camera.config import CameraConfig
@@ -41,9 +41,10 @@ class Background(Frozen):
     keyframe, and that one too, see the features of theirs. `link` (l 2) are pairs of keyframes (rows) with one matched
     point `p_link` (l 2 2) each. `pixel` is how many of these pixels one pixel is in which everything was measured.
     `point` (n) is the point of the world that a feature shows: one that a new keyframe took over from the keyframe
-    before shows the same, and `spread` (n 3) the covariance (xx, xy, yy; pixels of the config, squared) with which it is
-    placed: wide along an edge. `index` (t) are the video's frames out of `frame_count`, turned by `rotation_deg` to be upright; `trajectory` is
-    what pycolmap made of the pictures, if it was asked.
+    before shows the same. `spread` (n 3) is the covariance (xx, xy, yy; pixels of the config, squared) with which it is
+    placed, wide along an edge; features that are not `sure` (n) lie on faint texture. `index` (t) are the video's
+    frames out of `frame_count`, turned by `rotation_deg` to be upright; `trajectory` is what pycolmap made of the
+    pictures, if it was asked.
     """
 
     clip_id: str
@@ -65,6 +66,25 @@ class Background(Frozen):
     trajectory: Trajectory | None = None
     point: Int32[np.ndarray, " n"] | None = None
     spread: Float32[np.ndarray, "n 3"] | None = None
+    sure: Bool[np.ndarray, " n"] | None = None
+
+    def firm(self) -> Background:
+        """What features that are `sure` did; noise can move those on faint texture."""
+        if self.sure is None:
+            return self
+        keep = self.sure
+        number, seen = np.cumsum(keep) - 1, keep[self.feature]
+        return dataclasses.replace(
+            self,
+            home=self.home[keep],
+            p_home=self.p_home[keep],
+            frame=self.frame[seen],
+            feature=number[self.feature[seen]].astype(np.int32),
+            p_image=self.p_image[seen],
+            point=None if self.point is None else self.point[keep],
+            spread=None if self.spread is None else self.spread[keep],
+            sure=keep[keep],
+        )
 
     def of(self, key: int) -> tuple[np.ndarray, np.ndarray]:
         """(features (n) whose home is a keyframe, observations (m) of them)."""
@@ -125,6 +145,7 @@ class _Key:
     p: np.ndarray  # (n 2) in the keyframe
     point: np.ndarray  # (n) points of the world
     spread: np.ndarray  # (n 3)
+    sure: np.ndarray  # (n)
     now: np.ndarray  # (n 2) in the last frame
     alive: np.ndarray
     descriptors: np.ndarray | None = None
@@ -210,8 +231,8 @@ class _Watcher:
             point = np.concatenate([before.point[before.alive], point])
         self.points += len(new)
         p = np.concatenate([taken, new]).astype(np.float32)
-        spread = self._spread(grey, p)
-        key = _Key(len(self.keys), t, grey, first, p, point, spread, p.copy(), np.ones(len(p), dtype=bool))
+        spread, sure = self._spread(grey, p), self._sure(grey, p)
+        key = _Key(len(self.keys), t, grey, first, p, point, spread, sure, p.copy(), np.ones(len(p), dtype=bool))
         found, descriptors = self.orb.detectAndCompute(grey, mask)
         if descriptors is not None:
             key.descriptors = descriptors
@@ -223,6 +244,16 @@ class _Watcher:
         if self.keys:
             self.keys[-1].grey = np.zeros((0, 0), np.uint8)  # its features are followed no more
         self.keys.append(key)
+
+    def _strength(self, grey: np.ndarray) -> np.ndarray:
+        smooth = self.cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255
+        return self.cv2.cornerMinEigenVal(smooth, 7, ksize=3)
+
+    def _sure(self, grey: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Features (n) on texture that is not faint."""
+        best = self.cv2.dilate(self._strength(grey), np.ones((3, 3), np.uint8))
+        column, row = np.clip(p.round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1]).T
+        return best[row, column] > self.config.min_corner
 
     def _spread(self, grey: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Covariance (n 3) of the places of features: what does not depend on the texture, and what does."""
@@ -242,8 +273,7 @@ class _Watcher:
     def _corners(self, grey: np.ndarray, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """Corners (n 2) that are not `taken` yet, spread over the picture."""
         cv2, (rows, columns) = self.cv2, CELLS
-        strength = cv2.cornerMinEigenVal(cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255, 7, ksize=3)
-        usable = np.where((strength > self.config.min_corner) & (mask > 0), 255, 0).astype(np.uint8)
+        usable = np.where((self._strength(grey) > self.config.faint_corner) & (mask > 0), 255, 0).astype(np.uint8)
         edge = 8
         usable[:edge], usable[-edge:], usable[:, :edge], usable[:, -edge:] = 0, 0, 0, 0
         for place in taken.round().astype(int):
@@ -306,5 +336,6 @@ class _Watcher:
             frame_count=info.frame_count,
             rotation_deg=info.rotation_deg,
             point=joined([key.point for key in self.keys], (0,), np.int32),
+            sure=joined([key.sure for key in self.keys], (0,), bool),
             spread=joined([key.spread for key in self.keys], (0, 3), np.float32),
         )

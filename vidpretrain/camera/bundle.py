@@ -45,7 +45,7 @@ class Carried:
 @dataclass(frozen=True)
 class Bundle:
     """`T_first_camera` (f 7), `covariance` (f 6 6) of turn (own axes, rad) and place (m), `lever_m` (3) and its
-    covariance, `direction` (n 3) and `inverse` (n, 1/m) of the points, `residual` (m) in sigmas, the `cost` of it all."""
+    covariance, `direction` (n 3) and `inverse` (n, 1/m) of the points, `residual` (m) in sigmas, `cost` of it all."""
 
     T_first_camera: np.ndarray
     covariance: np.ndarray
@@ -213,7 +213,10 @@ class _Problem:
             self.size = like[:, 4:] / (like[:, 4:] ** 2).sum()
 
     def descend(self, state: _State, scale: float) -> tuple[_State, np.ndarray, float]:
-        """(the state, its reduced normal equations, its cost) after damped Gauss-Newton steps; Cauchy beyond `scale` sigma."""
+        """(the state, its reduced normal equations, its cost) after damped Gauss-Newton steps.
+
+        Beyond `scale` sigma the loss is Cauchy's.
+        """
         damping, linear = 1e-4, self._linear(state, scale)
         for _ in range(_ROUNDS):
             cost = linear[0]

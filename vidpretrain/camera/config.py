@@ -24,7 +24,8 @@ class CameraConfig:
     # features of the background
     picture_px: int = 640
     features: int = 240
-    min_corner: float = 2e-5  # least eigenvalue of the grey gradients' matrix, grey in [0, 1]: below it is noise
+    faint_corner: float = 2e-5  # as `min_corner`, for features that only help where those tell that the camera moves
+    min_corner: float = 2e-4  # least eigenvalue of the grey gradients' matrix, grey in [0, 1]: below it is noise
     min_features: int = 12
     min_cells: int = 4  # of 48 cells of the picture that have to show background
     still_px: float = 1.0

@@ -25,7 +25,8 @@ class CameraPath(Frozen):
     `unit_m` is 1, or None for a full path whose scale is unknown (the body fixes it). `up_first` (3) points up in the
     first camera, None where nothing but the person tells. `p_first_point` (n 3) are points of the background in the
     first frame's camera, in the path's unit, and `size_sigma` one sigma of the logarithm of the path's scale where only
-    the way of carrying told it (0: it is known); it is in `sigma_m`. `source` is who found it, `detail` a sentence with figures.
+    the way of carrying told it (0: it is known); it is in `sigma_m`. `source` is who found it, `detail` a sentence
+    with figures.
     """
 
     clip_id: str

@@ -13,9 +13,9 @@ from jaxtyping import Bool
 from vidpretrain import geometry, timebase
 from vidpretrain.camera.background import Background
 from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.following import follow
 from vidpretrain.camera.imported import read_trajectory
 from vidpretrain.camera.imported_path import imported_path
-from vidpretrain.camera.following import follow
 from vidpretrain.camera.moving import carried_by, parallax_px
 from vidpretrain.camera.path import LEAST_SOLVED, CameraPath, bridge, still_path
 from vidpretrain.camera.still import enough, is_static, stillness
@@ -80,7 +80,8 @@ def _up(facts: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) -> CameraPath:
-    still = stillness(seen, config)
+    firm = seen.firm()
+    still = stillness(firm, config)
     tells = enough(still, config)
     lacking = _long_gap_s(seen.time_ns, tells)
     if is_static(still, config) and lacking <= max(config.max_gap_s, 0.2 * _length_s(seen.time_ns)):
@@ -90,14 +91,16 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         )
         sigma = 0.5 * config.still_px * seen.pixel / float(camera.K[0, 0])
         return still_path(seen.clip_id, seen.time_ns, camera, "static", "features", detail, sigma, share)
+    if view == "ego":  # a surface at work fills the picture; behind a person in front of a bare wall faint is noise
+        tells |= enough(stillness(seen, config), config)
     if tells.mean() < LEAST_SOLVED:
         detail = (
             f"{config.min_features} features in {config.min_cells} places in {tells.mean():.0%} of {len(tells)} "
             f"frames; {LEAST_SOLVED:.0%} are wanted: the background has too little texture, or too little of it is seen"
         )
         return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail)
-    found = turning(seen, camera, config)
-    parallax = parallax_px(seen, found, camera, config)
+    found = turning(firm, camera, config)
+    parallax = parallax_px(firm, found, camera, config)
     moves = parallax > config.parallax_px or not _is_solved(found.sigma_rad)
     followed = None
     if moves:
