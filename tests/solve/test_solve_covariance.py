@@ -42,6 +42,47 @@ def test_inverse_blocks_are_those_of_the_dense_inverse(n, reach, frames):
         np.testing.assert_allclose(block, wanted[i * n : (i + 1) * n, i * n : (i + 1) * n], atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "frames", "rate_hz"), [(14, 40, 30.0), (3, 300, 30.0), (3, 300, 120.0)])
+def test_inverse_blocks_of_long_smooth_bands_are_those_of_the_dense_inverse(n, frames, rate_hz):
+    """Accelerations tie frames far beyond the band where only some of them are seen: rounding must not grow."""
+    random = np.random.default_rng(0)
+    dense, second = np.zeros((n * frames,) * 2), np.array([1.0, -2.0, 1.0]) * (rate_hz / 20.0) ** 2
+    for t in range(frames):
+        own = slice(t * n, (t + 1) * n)
+        if t % 40 < 20:
+            J = random.normal(size=(n, n))
+            dense[own, own] += J.T @ J + 0.1 * np.eye(n)
+        for i, j in np.ndindex(3, 3) if t + 2 < frames else ():
+            rows, columns = (t + i) * n + np.arange(n), (t + j) * n + np.arange(n)
+            dense[rows, columns] += second[i] * second[j]
+    A = np.zeros((n * frames, 2 * n + 1))
+    for d in range(2 * n + 1):
+        A[d:, 2 * n - d] = np.diagonal(dense, -d)
+    assert factor(A, len(A))
+    wanted = np.linalg.inv(dense).reshape(frames, n, frames, n)[np.arange(frames), :, np.arange(frames)]
+    found = inverse_blocks(A, n)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
+    np.testing.assert_array_equal(found, np.swapaxes(found, 1, 2))
+
+
+@pytest.mark.parametrize("rate_hz", [30.0, 120.0])
+def test_long_clips_without_parameters_have_a_covariance(rate_hz):
+    """Half of the frames unseen, 600 in all; it was NaN from 120 on."""
+    frames = 600
+    tree, _, q, base, asked = limb_problem(frames, CAMERAS, 1.0, parameters=(), truth={})
+    seen = np.arange(frames) % 40 < 20
+    terms = tuple(dataclasses.replace(t, weight=np.where(seen, t.weight, 0.0)) for t in asked.terms)
+    smooth = {"acceleration_weight": np.full(8, 20.0**-2), "base_acceleration_weight": (10.0**-2, 2.0**-2)}
+    asked = dataclasses.replace(asked, terms=terms, rate_hz=rate_hz, max_iterations=30, **smooth)
+    solution = solve_clip(tree, asked, Start(joint_pos=q, T_world_base=base))
+    found = point_covariance(tree, asked, solution, ("tip", "pelvis"))
+    assert np.isfinite(found).all()
+    assert np.linalg.eigvalsh(found).min() > 0
+    deviation = np.sqrt(np.einsum("tsii->ts", found))
+    assert deviation[30, 0] > 3 * deviation[10, 0]  # in a gap, and seen
+    assert deviation.max() < 10.0
+
+
 def dense_covariance(tree, asked, solution, sites, h=1e-6):
     """Covariance (t s 3 3) the long way: everything assembled and inverted, points moved by finite differences."""
     values = solution.parameters

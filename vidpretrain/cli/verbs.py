@@ -79,6 +79,16 @@ VERBS: dict[str, Verb] = {
         help="Write a policy's actions for every frame to parquet.",
         inputs="a data set or a folder of videos",
     ),
+    "serve": Verb(
+        function="vidpretrain.workflow:serve",
+        help="Answer robots over a websocket (openpi's protocol) until interrupted.",
+        inputs="a checkpoint",
+    ),
+    "publish": Verb(
+        function="vidpretrain.workflow:publish",
+        help="Put a checkpoint or data set on the Hub or into a folder, with its card; without a target, show what.",
+        inputs="a checkpoint or a data set",
+    ),
     "evaluate": Verb(
         function="vidpretrain.workflow:evaluate",
         help="Compare a policy with baselines on held-out episodes.",

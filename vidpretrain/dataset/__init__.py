@@ -5,10 +5,12 @@ writer.add_episode(episode, frames); ...; writer.finish()
 dataset = open_dataset(root)                    v3.0 or v2.1
 report = check_dataset(root)                    report["problems"] is empty when all is well
 cache = build_cache(dataset, out)               memory maps at training size; reused when nothing changed
+cache = write_cache(out, spec, episodes, digest)  the same from arrays
 """
 
 from vidpretrain.dataset.cache import ChunkIndex, TrainingCache
 from vidpretrain.dataset.cache_build import build_cache
+from vidpretrain.dataset.cache_write import CacheEpisode, find_cache, write_cache
 from vidpretrain.dataset.check import check_dataset
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.dataset.feasibility import EpisodeFeasibility, episode_feasibility, is_at_least, too_bad
@@ -31,6 +33,9 @@ __all__ = [
     "is_at_least",
     "too_bad",
     "build_cache",
+    "CacheEpisode",
+    "find_cache",
+    "write_cache",
     "TrainingCache",
     "ChunkIndex",
     "fit_image",

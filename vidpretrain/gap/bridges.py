@@ -13,6 +13,7 @@ import numpy as np
 
 from vidpretrain.gap.config import Bridge, GapConfig
 from vidpretrain.gap.side import Side, at_speed, shared_groups
+from vidpretrain.transforms import POSES
 
 Array = np.ndarray
 
@@ -51,7 +52,7 @@ def _scale(human: Side, robot: Side, config: GapConfig) -> Side:
     """Each column's spread over the chunk's last step brought to the robot's (q01 to q99, as the normaliser does)."""
     chunks = dict(human.chunks)
     for name in shared_groups(human, robot):
-        if human.groups[name].quantity in ("wrist_pose", "base"):
+        if human.groups[name].quantity in POSES:
             continue  # columns of a rotation have no spread of their own
         span_human = _span(at_speed(human, name, config.horizon))
         span_robot = _span(at_speed(robot, name, config.horizon))

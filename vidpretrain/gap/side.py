@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.errors import DatasetError
 from vidpretrain.training.rows import open_rows
-from vidpretrain.transforms import relative_chunk
+from vidpretrain.transforms import POSES, relative_chunk
 from vidpretrain.types import Group
 
 Array = np.ndarray
@@ -145,6 +145,6 @@ def at_speed(side: Side, name: str, horizon: int) -> Float[Array, "n h d"]:
 def _still(group: Group, chunk: Array) -> Array:
     """A step of no motion: zeros, and the identity's columns for poses."""
     still = np.zeros_like(chunk[:, :1])
-    if group.quantity in ("wrist_pose", "base"):
+    if group.quantity in POSES:
         still[..., 3], still[..., 7] = 1.0, 1.0
     return still

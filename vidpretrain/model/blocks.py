@@ -26,13 +26,16 @@ class EmbodimentLinear(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Image tokens from pixels: strided convolutions over colour and coordinate channels, one token per cell.
+    """Image tokens from pixels: strided convolutions over colour and coordinate channels, then one token per cell, or
+    with `flat_tokens` so many of one linear map of all cells.
 
     Coordinate channels and the flattened map are what a visual policy stands on; spatial softmax or averaging over
     the map loses it (measured, see the design notes).
     """
 
-    def __init__(self, stem: tuple[tuple[int, int], ...], image_px: int, width: int) -> None:
+    def __init__(
+        self, stem: tuple[tuple[int, int], ...], image_px: int, width: int, flat_tokens: int | None = None
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels, side = 5, image_px
@@ -41,9 +44,13 @@ class ConvStem(nn.Module):
             layers += [nn.Conv2d(channels, out, kernel, stride, kernel // 2), nn.GroupNorm(8, out), nn.GELU()]
             channels, side = out, -(-side // stride)
         self.layers = nn.Sequential(*layers)
-        self.project = nn.Linear(channels, width)
-        self.position = nn.Parameter(torch.empty(side * side, width))
-        self.image_px, self.tokens = image_px, side * side
+        self.flat = flat_tokens is not None
+        self.tokens = side * side if flat_tokens is None else flat_tokens
+        self.project = (
+            nn.Linear(channels * side * side, self.tokens * width) if self.flat else nn.Linear(channels, width)
+        )
+        self.position = nn.Parameter(torch.empty(self.tokens, width))
+        self.image_px = image_px
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
         """(B N D) from uint8 pictures (B H W 3) of any size; other sizes than the configured one are resized."""
@@ -54,7 +61,10 @@ class ConvStem(nn.Module):
         axis = torch.linspace(-1, 1, self.image_px, dtype=x.dtype, device=x.device)
         v, u = torch.meshgrid(axis, axis, indexing="ij")
         x = torch.cat([x, torch.stack([u, v]).expand(len(x), -1, -1, -1)], dim=1)
-        return self.project(self.layers(x).flatten(2).transpose(1, 2)) + self.position
+        x = self.layers(x)
+        if self.flat:
+            return self.project(x.flatten(1)).unflatten(1, self.position.shape) + self.position
+        return self.project(x.flatten(2).transpose(1, 2)) + self.position
 
 
 class Attention(nn.Module):

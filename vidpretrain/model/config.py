@@ -16,6 +16,10 @@ class ModelConfig:
     Image pixels pass `stem` (channels and stride of each convolution) and become one token per cell of the last map
     (flattened, never averaged: where things are is what counts). `history` are row offsets before the chunk's start
     whose state the policy may see, as motion relative to the state at the start: (-1, -5) at 30 Hz is 33 and 167 ms.
+    With `vision` flat, one linear map of the whole flattened map makes `flat_tokens` tokens instead: fewer operations,
+    and what learns from few demonstrations. `text` names what turns an instruction into numbers (None: the policy is
+    not told what to do): "hash" needs nothing but the words (`model.text`), any other name is a text encoder of the Hub
+    or a folder of one; `text_width` is the length of "hash", and has to be that of the encoder otherwise.
     """
 
     preset: Literal["micro", "nano", "tiny", "small"] = "nano"
@@ -28,6 +32,10 @@ class ModelConfig:
     dropout: float | None = None
     history: tuple[int, ...] = (-1, -5)
     flow_steps: int = 6
+    vision: Literal["tokens", "flat"] = "tokens"
+    flat_tokens: int = 4
+    text: str | None = None
+    text_width: int = 256
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -39,8 +47,11 @@ class ModelConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if any(offset >= 0 for offset in self.history):
             raise ValueError(f"history offsets lie before the chunk's start, below 0: {self.history}")
-        if self.flow_steps < 1:
-            raise ValueError(f"flow_steps is at least 1, not {self.flow_steps}")
+        for name in ("flow_steps", "flat_tokens", "text_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.text == "":
+            raise ValueError("text names an encoder, or is null")
         side = self.image_px
         for _, stride in self.stem:  # type: ignore[union-attr]
             side = -(-side // stride)  # type: ignore[operator]

@@ -114,7 +114,9 @@ class VidPolicy(PreTrainedModel):
         sizes, slots = config.model_config(), config.layout().width
         embodiments, width = len(config.embodiments), int(sizes.width or 0)
         heads, dropout = int(sizes.heads or 1), float(sizes.dropout or 0.0)
-        self.stem = ConvStem(sizes.stem or (), int(sizes.image_px or 0), width)
+        flat = sizes.flat_tokens if sizes.vision == "flat" else None
+        self.stem = ConvStem(sizes.stem or (), int(sizes.image_px or 0), width, flat)
+        self.text_in = nn.Linear(sizes.text_width, width) if sizes.text else None
         self.embodiment_token = nn.Parameter(torch.empty(embodiments, width))
         self.fov_token = nn.Linear(3, width)
         self.state_in = EmbodimentLinear(embodiments, 2 * slots, width)
@@ -158,6 +160,7 @@ class VidPolicy(PreTrainedModel):
         history_known: Tensor,
         embodiment: Tensor,
         fov: Tensor,
+        text: Tensor | None = None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of the trunk's tokens for each decoder layer; see `forward` for the arguments."""
         state_token = self._state(self.state_in, state[:, None], state_known[:, None], embodiment, self.state_unknown)
@@ -171,11 +174,20 @@ class VidPolicy(PreTrainedModel):
             past + self.history_position,
             self.stem(images),
         ]
+        if self.text_in is not None:
+            tokens.append(self._told(text, images)[:, None])
         x = torch.cat(tokens, dim=1)
         for block in self.trunk:
             x = block(x)
         x = self.trunk_norm(x)
         return [cast(DecoderBlock, block).cross.memory(x) for block in self.decoder]
+
+    def _told(self, text: Tensor | None, images: Tensor) -> Tensor:
+        """The instruction's token (B D); without an instruction that of an empty one."""
+        assert self.text_in is not None
+        if text is None:
+            text = self.text_in.weight.new_zeros((len(images), self.text_in.in_features))
+        return self.text_in(text)
 
     def _state(self, layer: nn.Module, value: Tensor, known: Tensor, embodiment: Tensor, unknown: Tensor) -> Tensor:
         """Tokens (B T D) of states (B T S); a state of which nothing is known becomes the learned `unknown`."""
@@ -209,6 +221,9 @@ class VidPolicy(PreTrainedModel):
         weight: Tensor,
         noise: Tensor,
         time: Tensor,
+        text: Tensor | None = None,
+        teacher: Tensor | None = None,
+        teacher_share: float = 0.0,
     ) -> VidPolicyOutput:
         """Weighted mean squared error of the flow's velocity, about 1 for a network that knows nothing.
 
@@ -225,8 +240,11 @@ class VidPolicy(PreTrainedModel):
             slot_mask: (B S) float, 1 where the embodiment has the slot.
             action: (B H S) normalised relative chunk; `weight` (B H S) is zero where there is no label.
             noise: (B K H S) standard normal, `time` (B K) in [.001, .999]: K draws share one encoding.
+            text: (B F) features of the instructions (`model.text`), where the policy is told what to do.
+            teacher: (B K H S) velocities of another policy at the same noise; `teacher_share` of the loss is the
+                squared error against them (distillation).
         """
-        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov)
+        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text)
         draws = time.shape[1]
         memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
         x, target = flow.interpolate(action[:, None], noise, time)
@@ -237,7 +255,22 @@ class VidPolicy(PreTrainedModel):
         slot_error, slot_weight = error.sum((0, 1)), weights.sum((0, 1))
         labels = slot_mask.sum(-1) * (action.shape[1] * draws)  # of a row if all its labels counted fully
         loss = (error.unflatten(0, (-1, draws)).sum((1, 2, 3)) / labels).mean()
+        if teacher is not None:
+            apart = ((predicted.float() - teacher.flatten(0, 1).float()) / scale).square() * mask[:, None]
+            apart = (apart.unflatten(0, (-1, draws)).sum((1, 2, 3)) / labels).mean()
+            loss = (1 - teacher_share) * loss + teacher_share * apart
         return VidPolicyOutput(loss=loss, slot_error=slot_error.detach(), slot_weight=slot_weight.detach())
+
+    @torch.no_grad()
+    def velocities(self, batch: dict[str, Tensor]) -> Tensor:
+        """Velocities (B K H S) at the noise and times of a training batch: what a student is given as `teacher`."""
+        told = {name: batch[name] for name in ("text",) if name in batch}
+        seen = ("images", "state", "state_known", "history", "history_known", "embodiment", "fov")
+        memory = self.encode(**{name: batch[name] for name in seen}, **told)
+        draws = batch["time"].shape[1]
+        memory, mask, who = _for_draws(memory, batch["slot_mask"], batch["embodiment"], draws)
+        x, _ = flow.interpolate(batch["action"][:, None], batch["noise"], batch["time"])
+        return self.velocity(memory, x.flatten(0, 1), batch["time"].flatten(), mask, who).unflatten(0, (-1, draws))
 
     @torch.no_grad()
     def sample(
@@ -252,9 +285,10 @@ class VidPolicy(PreTrainedModel):
         slot_mask: Tensor,
         noise: Tensor,
         steps: int,
+        text: Tensor | None = None,
     ) -> Tensor:
         """Normalised relative chunks (B K H S) from noise (B K H S): pictures are encoded once for all draws."""
-        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov)
+        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text)
         draws = noise.shape[1]
         memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
         flat = flow.euler(lambda x, time: self.velocity(memory, x, time, mask, who), noise.flatten(0, 1), steps)

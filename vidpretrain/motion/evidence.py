@@ -66,6 +66,32 @@ def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarra
     return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
 
 
+def hand_doubt(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
+    """(t) factor on the sigmas of a hand's points: 1 where the network is sure, `unsure_factor` where it is not.
+
+    A hand whose side its network denies is half the time no hand, or lies the other way round: its points are right to
+    a hand's breadth only. What was run on through a gap is no surer.
+    """
+    fit = config.fit
+    confidence = np.nan_to_num(track.confidence).mean(axis=1)
+    confidence = np.where(hand.imputed, fit.unsure_confidence, confidence)
+    unsure = (fit.sure_confidence - confidence) / (fit.sure_confidence - fit.unsure_confidence)
+    return 1.0 + (fit.unsure_factor - 1.0) * np.clip(unsure, 0.0, 1.0)
+
+
+def led_by_hand(weight: np.ndarray, doubt: dict[str, np.ndarray], config: FitConfig) -> np.ndarray:
+    """Weights (t 33) of a body whose wrists count little where a hand that is sure (`doubt` (t) near 1) hangs on them.
+
+    In side views the body network puts a hidden arm anywhere with full confidence, and robust losses then give up the
+    hand instead. `doubt` is infinite where no hand is seen.
+    """
+    out = weight.copy()
+    for k, side in enumerate(skeletons.SIDES):
+        sure = 1.0 / doubt[side] ** 2
+        out[:, 15 + k : 23 : 2] *= (1.0 - (1.0 - config.led_share) * sure)[:, None]
+    return out
+
+
 def pinhole(camera: Camera, part: slice = slice(None)) -> PinholeCamera:
     """The camera as the solver's in the frames `part`: the fit's world is the first frame's camera, which may move."""
     moving = camera.T_world_camera

@@ -1,6 +1,6 @@
 """One articulated human over a clip: the body and both hands fitted to everything that was seen of them.
 
-Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hand_alone`, and a few
+Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hands`, and a few
 factors on bone lengths. Bones are found on a few frames a second, as they are the same in all; then they stay, and
 every frame is solved.
 """
@@ -16,11 +16,22 @@ from vidpretrain.human import FINGER_JOINTS, human_tree, rest
 from vidpretrain.motion import clean
 from vidpretrain.motion.body import HIPS, SHOULDERS, Body, trusted
 from vidpretrain.motion.config import MotionConfig
-from vidpretrain.motion.evidence import HAND_CENTRE, TRUNK_CENTRE, body_terms, hand_terms, hand_weight, pinhole, seen
+from vidpretrain.motion.evidence import (
+    HAND_CENTRE,
+    TRUNK_CENTRE,
+    body_terms,
+    hand_doubt,
+    hand_terms,
+    hand_weight,
+    led_by_hand,
+    pinhole,
+    seen,
+)
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
+from vidpretrain.motion.proportions import parameters
 from vidpretrain.solve import Problem, Solution, Start, Term, point_covariance, solve_clip, with_parameters
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
@@ -65,7 +76,7 @@ def fit_body(
     parts = slice(index[0], index[-1] + 1, stride), slice(index[0], index[-1] + 1)
     ok = trusted(track, camera, config) & body.found[:, None]
     legs = bool(ok[:, _KNEES_DOWN].any(axis=1).sum() > 0.2 * len(index))
-    tree = human_tree(config.person_height_m)
+    tree = with_hands(human_tree(config.person_height_m), fitted)
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
     base = to_world(camera, base)
@@ -105,10 +116,10 @@ def _problem(tree, terms, frames, rate_hz, legs, unseen, bones: bool, config: Mo
         frames=frames,
         terms=tuple(terms),
         posture=posture(tree, fit, tuple(unseen), fit.body_wrist_posture),
-        acceleration_weight=acceleration(tree, fit),
+        acceleration_weight=acceleration(tree, fit, on_body=True),
         active_joints=~still,
         free_base=True,
-        base_acceleration_weight=(1.0 / fit.body_acceleration_rad_s2**2, 1.0 / fit.body_acceleration_m_s2**2),
+        base_acceleration_weight=(1.0 / fit.seen_acceleration_rad_s2**2, 1.0 / fit.seen_acceleration_m_s2**2),
         max_iterations=fit.iterations,
         tolerance=fit.tolerance,
         parameters=lengths(tree, legs, fit) if bones else (),
@@ -124,7 +135,13 @@ def _evidence(
     of_body = np.where(ok, np.nan_to_num(track.confidence), 0.0)
     bridged = body.found & ~ok.any(axis=1)
     of_body[bridged] = fit.run_on_weight * np.median(of_body[ok.any(axis=1)], axis=0)
-    alone = {side: ~(hands[side].seen & body.found)[part] for side in skeletons.SIDES}
+    there = {side: hands[side].seen & body.found for side in skeletons.SIDES}
+    doubt = {
+        side: np.where(there[side], hand_doubt(hands[side], tracks[f"hand21_{side}"], config), np.inf)
+        for side in skeletons.SIDES
+    }
+    of_body = led_by_hand(of_body, doubt, fit)
+    alone = {side: ~there[side][part] for side in skeletons.SIDES}
     look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
     terms = body_terms(tree, look, of_body[part], alone, legs, lens, fit)
     of_hand = {
@@ -133,6 +150,7 @@ def _evidence(
     for side, weight in of_hand.items():
         if weight[part].any():
             look = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE).cut(part)
+            weight = np.where(weight > 0, weight / doubt[side] ** 2, 0.0)
             terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share, on_body=True)
     unseen = [side for side, weight in of_hand.items() if not weight.any()]
     return terms, unseen
@@ -145,6 +163,12 @@ def take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand) -> None:
         frames = np.arange(len(known), dtype=np.int64)
         columns = tree.joints(fitted.tree.joint_names)
         q[:, columns] = timebase.interpolate(frames[known], fitted.joint_pos[known], frames)
+
+
+def with_hands(tree: Tree, fitted: dict[str, FittedHand]) -> Tree:
+    """The human whose hands have the proportions that were found for them."""
+    factors = next((hand.factors for hand in fitted.values() if hand.factors), None)
+    return tree if factors is None else with_parameters(tree, parameters(tree, tuple(fitted), 1.0), dict(factors))
 
 
 def _is_leg(name: str) -> bool:

@@ -19,6 +19,10 @@ class FitConfig:
     hand_share: float = 0.2
     run_on_weight: float = 1.0  # of points run on through a gap
     arm_share: float = 0.1  # of a hand's points where they place an arm
+    sure_confidence: float = 0.85  # from which a hand on a body that is seen is believed
+    unsure_confidence: float = 0.6  # up to which its sigmas are wider by `unsure_factor`
+    unsure_factor: float = 9.0
+    led_share: float = 0.1  # of the body's wrist where such a hand is sure
     body_share: float = 0.3
     robust: float = 3.0
     wrist_factor: float = 4.0  # how much less the hand network's wrist tells than its fingers
@@ -37,8 +41,13 @@ class FitConfig:
     body_acceleration_m_s2: float = 1.5
     body_acceleration_rad_s2: float = 8.0
     arm_acceleration_rad_s2: float = 25.0
+    seen_acceleration_m_s2: float = 0.5  # of the pelvis of a body that is seen; the three above are the wearer's
+    seen_acceleration_rad_s2: float = 3.0
+    seen_arm_acceleration_rad_s2: float = 10.0
     shape_sigma: float = 0.05  # relative, of each bone length for the height
     hand_size_sigma: float = 0.05
+    proportions_sigma: float = 0.08  # relative, of a hand's bones for its size, as a network marks them
+    proportions_rate_hz: float = 3.75  # frames a second from which they are found
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
     bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
     least_focal_sigma: float = 0.08  # relative, of a focal length found from the wearer's arms
@@ -51,3 +60,8 @@ class FitConfig:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"fit.{name} is positive; found {value}")
+        if not self.unsure_confidence < self.sure_confidence:
+            raise ValueError(
+                f"fit.unsure_confidence is below fit.sure_confidence ({self.sure_confidence}); "
+                f"found {self.unsure_confidence}"
+            )

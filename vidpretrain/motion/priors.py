@@ -62,14 +62,17 @@ def posture(tree: Tree, config: FitConfig, unseen: tuple[str, ...] = (), wrist: 
     return PostureTerm(q_ref=rest(tree), weight=1.0 / np.radians(sigma) ** 2)
 
 
-def acceleration(tree: Tree, config: FitConfig) -> np.ndarray:
-    """Weights (j) of the joints' accelerations."""
-    sigma = np.full(len(tree.joint_names), config.body_acceleration_rad_s2)
+def acceleration(tree: Tree, config: FitConfig, on_body: bool = False) -> np.ndarray:
+    """Weights (j) of the joints' accelerations; `on_body`: of a body that is seen, from farther away."""
+    body, arm = config.body_acceleration_rad_s2, config.arm_acceleration_rad_s2
+    if on_body:
+        body, arm = config.seen_acceleration_rad_s2, config.seen_arm_acceleration_rad_s2
+    sigma = np.full(len(tree.joint_names), body)
     for j, name in enumerate(tree.joint_names):
         if name in FINGER_JOINTS:
             sigma[j] = config.finger_acceleration_rad_s2
         elif _bare(name).startswith(_ARM):
-            sigma[j] = config.arm_acceleration_rad_s2
+            sigma[j] = arm
     return 1.0 / sigma**2
 
 

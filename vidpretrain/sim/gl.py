@@ -9,6 +9,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,9 +90,16 @@ class Renderer:
         self._depth = np.empty((height_px, width_px), dtype=np.float32)
 
     def render(
-        self, data: mujoco.MjData, camera: str | mujoco.MjvCamera, depth: bool = False
+        self,
+        data: mujoco.MjData,
+        camera: str | mujoco.MjvCamera,
+        depth: bool = False,
+        draw: Callable[[mujoco.MjvScene], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Picture and, with `depth`, metres along the optical axis, seen by a named camera or a free one."""
+        """Picture and, with `depth`, metres along the optical axis, seen by a named camera or a free one.
+
+        `draw` may add shapes to the scene that the model does not have.
+        """
         mujoco = self._mj
         if isinstance(camera, str):
             view = mujoco.MjvCamera()
@@ -104,6 +112,8 @@ class Renderer:
         self._gl.make_current()
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._option, None, view, everything, self._scene)
+        if draw is not None:
+            draw(self._scene)
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._rgb, self._depth if depth else None, self._rect, self._context)
         return self._rgb[::-1].copy(), self._metres() if depth else None

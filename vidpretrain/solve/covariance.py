@@ -110,7 +110,9 @@ def inverse_blocks(A: Float64[np.ndarray, "N w"], n: int) -> Float64[np.ndarray,
     """The diagonal blocks of the inverse of a band of blocks (n n), A as `band.factor` leaves it.
 
     With L_i the columns of block i below its diagonal block D_i, and E_i = L_i D_i^-1: the inverse S has S_ji =
-    -sum_k S_jk E_ki and S_ii = D_i^-T D_i^-1 - sum_k S_ik E_ki, k over the one or two blocks after i.
+    -sum_k S_jk E_ki and S_ii = D_i^-T D_i^-1 - sum_k S_ik E_ki, k over the one or two blocks after i. Errors then fade
+    backwards as the frames' own dependence does, but only those that are symmetric: a skew one follows another
+    recursion, which grows by 2.4 a frame where accelerations alone hold it.
     """
     frames, reach = len(A) // n, (A.shape[1] - 1) // n
     out = np.zeros((frames, n, n))
@@ -123,6 +125,7 @@ def inverse_blocks(A: Float64[np.ndarray, "N w"], n: int) -> Float64[np.ndarray,
         near = near[: after * n, : after * n]
         beside = -near @ E
         out[i] = D_inverse.T @ D_inverse - E.T @ beside
+        out[i] = 0.5 * (out[i] + out[i].T)  # the recursion takes S for symmetric: rounding's skew part would grow
         near = np.block([[out[i], beside.T], [beside, near]])
     return out
 

@@ -17,7 +17,8 @@ from vidpretrain.model import flow
 from vidpretrain.model.slots import SlotLayout
 from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.rows import Rows, Sample
-from vidpretrain.transforms import Paired
+from vidpretrain.transforms import Paired, source_pixels, turn_poses, view_turn
+from vidpretrain.types import ActionSpec
 
 Array = np.ndarray
 
@@ -71,6 +72,28 @@ def augment(images: Array, shift: Array, gain: Array, offset: Array) -> Array:
         for channel in range(3):
             out[i, ..., channel] = table[i, :, channel][moved[i, ..., channel]]
     return out
+
+
+def turned(sample: Sample, shift: Array, spec: ActionSpec) -> Sample:
+    """The sample as a camera would have seen it that is turned by about `shift` (b 2) pixels (`transforms.view`)."""
+    side = sample.images.shape[1]
+    R_new_old = view_turn(shift, sample.fov, side)
+    return dataclasses.replace(
+        sample,
+        images=_resampled(sample.images, source_pixels(R_new_old, sample.fov, side)),
+        **{
+            name: turn_poses(getattr(sample, name), R_new_old, spec).astype(np.float32)
+            for name in ("state", "history", "action")
+        },
+    )
+
+
+def _resampled(images: Array, at: Array) -> Array:
+    """Pictures (b s s 3) read at (u, v) between pixels, their border repeated; uint8."""
+    grid = torch.from_numpy((2 * at / (images.shape[1] - 1) - 1).astype(np.float32))
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    moved = torch.nn.functional.grid_sample(pixels, grid, "bilinear", "border", align_corners=True)
+    return moved.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def slotted(
@@ -138,8 +161,14 @@ def collate(
     layout: SlotLayout,
     draws: Draws,
     part: tuple[int, int] = (0, 1),
+    turn: bool = False,
+    texts: list[Array] | None = None,
 ) -> dict[str, Tensor]:
-    """The batch as tensors: this process's part (rank, processes) of the rows `picked` from each cache."""
+    """The batch as tensors: this process's part (rank, processes) of the rows `picked` from each cache.
+
+    `turn`: pictures are turned with what is measured in their frame, instead of being moved alone. `texts`: for each
+    cache the features of its instructions.
+    """
     rank, processes = part
     total = sum(len(which) for _, which in picked)
     mine = np.arange(rank, total, processes)
@@ -148,11 +177,16 @@ def collate(
         local = mine[(mine >= offset) & (mine < offset + len(which))] - offset
         if len(local):
             sample = rows[cache].sample(which[local])
+            if turn:
+                sample = turned(sample, draws.shift[local + offset], rows[cache].spec)
             arrays.append(slotted(sample, paired[cache], layout, ids[cache], rows[cache].history))
+            if texts is not None:
+                arrays[-1]["text"] = texts[cache][sample.instruction]
         offset += len(which)
     batch = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
     mine_draws = draws.take(mine)
-    batch["images"] = augment(batch["images"], mine_draws.shift, mine_draws.gain, mine_draws.offset)
+    shift = np.zeros_like(mine_draws.shift) if turn else mine_draws.shift
+    batch["images"] = augment(batch["images"], shift, mine_draws.gain, mine_draws.offset)
     batch["state_known"] = batch["state_known"] & ~mine_draws.drop_state[:, None]
     batch["history_known"] = batch["history_known"] & ~mine_draws.drop_history[:, None, None]
     batch["history"] = batch["history"] + mine_draws.history_noise

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Quantity = Literal["joint", "hand", "wrist_pose", "fingertips", "base"]
+Quantity = Literal["joint", "hand", "wrist_pose", "camera_wrist", "fingertips", "base"]
+
+Part = Literal["stem", "trunk", "decoder", "adapters"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +22,23 @@ class TrainConfig:
     whether the policy sees actions relative to the state at the chunk's start or absolute; what is not named stays
     as the data set has it. Hands are relative: on real episodes whose idle hand rests in a posture that training
     hardly holds, absolute hands miss by ten deviations, relative ones by a tenth of one. `episodes` restricts training
-    to these episodes of every cache (None: all but `val_episodes`); val_error is measured on `val_episodes` of the
-    first cache every `val_every` steps. `speeds` says per cache how fast its chunks run through it (None: as
-    recorded): people move three to five times as fast as robots, and .25 slows them to a quarter; `vidpretrain gap`
-    measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of another row
-    ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures and steps.
-    `init` is the checkpoint that `finetune` starts from, and `adapters` and
-    `init_adapter_from` say what becomes of its per-robot layers.
+    to these episodes of every cache (None: all but `val_episodes`), `episodes_of` cache by cache; val_error is measured
+    on `val_episodes` of the first cache every `val_every` steps. `speeds` says per cache how fast its chunks run
+    through it (None: as recorded): people move three to five times as fast as robots, and .25 slows them to a quarter;
+    `vidpretrain gap` measures the ratio. `labels` other than "own" are controls, never a way to train: the motion of
+    another row ("shuffled"), or of another episode at the same share of its length ("phase"), with the same pictures
+    and steps. `init` is the checkpoint that `finetune` starts from, and `adapters` and `init_adapter_from` say what
+    becomes of its per-robot layers.
+
+    `shift_state`: what a picture that is moved by up to `shift_px` does to state and actions in the camera's frame:
+    nothing ("keep"), or the camera is turned and all of it is told in the turned camera's frame ("turn"); where the
+    field of view is not known, nothing is moved then.
+
+    So that fine-tuning does not lose what `init` knew: `init_parts` are those of its parts that are taken (the others
+    begin anew), `frozen` those that stay as they are; `init_normalizer` donor keeps the normaliser of the embodiment
+    that lends its adapters, so that the first step is the pretrained policy itself; `distil` is the share of the loss
+    that is the distance to the pretrained policy's own flow, and `interpolate` how far the final weights lie from
+    the trained ones (0) towards the first (1).
     """
 
     steps: int = 1000
@@ -43,6 +56,7 @@ class TrainConfig:
     seed: int = 0
 
     shift_px: int = 4
+    shift_state: Literal["keep", "turn"] = "keep"
     colour_jitter: float = 0.1
     state_mask: float = 0.1
     history_mask: float = 0.1
@@ -50,19 +64,27 @@ class TrainConfig:
     fov_mask: float = 0.1
 
     horizon: int | None = None
-    representation: dict[str, Literal["relative", "absolute"]] = field(default_factory=lambda: {"hand": "relative"})
+    representation: dict[str, Literal["relative", "offset", "absolute"]] = field(
+        default_factory=lambda: {"hand": "relative"}
+    )
     clip: float | None = 3.0
     max_weight: float = 4.0
     mixture: tuple[float, ...] | None = None
     speeds: tuple[float, ...] | None = None
     labels: Literal["own", "shuffled", "phase"] = "own"
     episodes: tuple[int, ...] | None = None
+    episodes_of: tuple[tuple[int, ...] | None, ...] | None = None
     val_episodes: tuple[int, ...] = ()
     val_every: int = 0
 
     init: Path | None = None
     adapters: Literal["keep", "fresh"] = "keep"
     init_adapter_from: str | None = None
+    init_parts: tuple[Part, ...] = PARTS
+    init_normalizer: Literal["own", "donor"] = "own"
+    frozen: tuple[Part, ...] = ()
+    distil: float = 0.0
+    interpolate: float = 0.0
 
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     log_every: int = 10
@@ -81,9 +103,14 @@ class TrainConfig:
         for name in ("ema", "state_mask", "history_mask", "fov_mask"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} lies in [0, 1), not {getattr(self, name)}")
+        for name in ("distil", "interpolate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in [0, 1], not {getattr(self, name)}")
+        if set(self.frozen) == set(PARTS):
+            raise ValueError("frozen: nothing is left to train")
         if not self.lr > 0 or not 0 <= self.min_lr <= self.lr:
             raise ValueError(f"0 <= min_lr <= lr and 0 < lr, not {self.min_lr} and {self.lr}")
-        unknown = set(self.representation) - {"joint", "hand", "wrist_pose", "fingertips", "base"}
+        unknown = set(self.representation) - set(get_args(Quantity))
         if unknown:
             raise ValueError(f"representation: no such quantity {sorted(unknown)}")
         if self.mixture is not None and (min(self.mixture) < 0 or sum(self.mixture) <= 0):

@@ -25,6 +25,12 @@ class Ema:
         present = dict(model.named_parameters())
         torch._foreach_lerp_([self.average[n] for n in names], [present[n].detach() for n in names], share)
 
+    @torch.no_grad()
+    def towards(self, weights: dict[str, Tensor], share: float) -> None:
+        """Move the average by `share` of the way to other weights (Wortsman et al., arXiv 2109.01903)."""
+        for name, value in weights.items():
+            self.average[name].lerp_(value, share)
+
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """The model carries the averaged weights inside the block and its own again afterwards."""

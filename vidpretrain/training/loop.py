@@ -100,6 +100,10 @@ class Trainer:
         self.sampler = Mixture([len(r) for r in made.rows], config.mixture, config.batch_size, config.seed)
         self.model, self.optimizer = accelerator.prepare(made.model, make_optimizer(made.model, config))
         self.ema = Ema(self.bare, config.ema)
+        self.first = (
+            {name: p.detach().clone() for name, p in self.bare.named_parameters()} if config.interpolate else {}
+        )
+        self.teacher = None if made.teacher is None else made.teacher.to(accelerator.device)
         accelerator.register_for_checkpointing(self.ema)
         self.start = self._resume()
 
@@ -128,7 +132,8 @@ class Trainer:
         draws = Draws.of(self.config, step, horizon, slots, len(self.made.rows[0].history))
         part = (self.accelerator.process_index, self.accelerator.num_processes)
         made = self.made
-        tensors = collate(self.sampler.batch(step), made.rows, made.paired, made.ids, self.layout, draws, part)
+        turn, picked = self.config.shift_state == "turn", self.sampler.batch(step)
+        tensors = collate(picked, made.rows, made.paired, made.ids, self.layout, draws, part, turn, made.texts)
         return {name: value.to(self.accelerator.device) for name, value in tensors.items()}
 
     def run(self, stop_after: int | None = None) -> dict[str, Any]:
@@ -175,7 +180,10 @@ class Trainer:
             group["lr"] = rate * group["scale"]
         torch.manual_seed((self.config.seed * 1_000_003 + step) % 2**63)  # dropout
         batch = self.batch(step)
-        out = self.model(**batch)
+        taught = {}
+        if self.teacher is not None:
+            taught = {"teacher": self.teacher.velocities(batch), "teacher_share": self.config.distil}
+        out = self.model(**batch, **taught)
         loss = float(out.loss.detach())
         if not np.isfinite(loss):
             self._stop_at_nan(step, batch, loss)
@@ -252,6 +260,7 @@ class Trainer:
             "train": {f.name: str(getattr(self.config, f.name)) for f in dataclasses.fields(self.config)},
         }
         if self.accelerator.is_main_process:
+            self.ema.towards(self.first, self.config.interpolate)
             with self.ema.applied(self.bare), checkpoint.save_guard(self.out), quiet_transformers():
                 self.bare.save_pretrained(self.out / "model.tmp")
             checkpoint.replace_folder(self.out / "model.tmp", self.out / "model")

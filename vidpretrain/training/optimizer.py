@@ -15,6 +15,8 @@ def make_optimizer(model: VidPolicy, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW; matrices of the trunk decay, adapters, tokens, norms and biases do not. Groups carry their `scale`."""
     groups: dict[tuple[float, float], list] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         adapter = is_adapter(name)
         decay = config.weight_decay if parameter.ndim >= 2 and not adapter and "position" not in name else 0.0
         groups.setdefault((decay, 1.0 if adapter else config.trunk_lr_scale), []).append(parameter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from vidpretrain.errors import CheckpointError, InputError
 from vidpretrain.model import VidPolicy
+from vidpretrain.model.text import features
 from vidpretrain.training.collate import inputs, to_torch
 from vidpretrain.transforms import Paired
 from vidpretrain.types import ActionSpec
@@ -87,6 +88,7 @@ class Policy:
         samples: int = 1,
         temperature: float = 1.0,
         keys: Int64[Array, " b"] | None = None,
+        instructions: Sequence[str] | None = None,
     ) -> Float32[Array, "b h d"]:
         """Absolute actions in the columns and units of the embodiment's spec, NaN where a relative group has no state.
 
@@ -100,6 +102,7 @@ class Policy:
             temperature: size of the starting noise; 0 gives one repeatable chunk near the policy's mean for the price
                 of one draw.
             keys: a number per row that seeds its noise (None: 0, 1, 2, ...).
+            instructions: what to do, one text per row; not read by a policy that is not told.
 
         Raises:
             CheckpointError: another robot. InputError: shapes or types that do not fit.
@@ -127,6 +130,14 @@ class Policy:
         arrays["noise"] = self._noise(np.arange(count) if keys is None else keys, seed, samples) * np.float32(
             temperature
         )
+        sizes = self.model.config.model_config()
+        if sizes.text is not None:
+            told = [""] * count if instructions is None else list(instructions)
+            if len(told) != count:
+                raise InputError(
+                    "instructions do not fit", found=f"{len(told)} texts", valid=f"{count}, one per picture"
+                )
+            arrays["text"] = features(told, sizes.text, sizes.text_width)
         device = next(self.model.parameters()).device
         tensors = {name: value.to(device) for name, value in to_torch(arrays).items()}
         chunk = self.model.sample(**tensors, steps=steps or self.flow_steps).mean(dim=1)

@@ -34,6 +34,7 @@ class PredictRow:
     state: Float32[Array, " d"]
     history: Float32[Array, "t d"]
     fov_rad: float = float("nan")
+    instruction: str = ""
 
 
 def predict(
@@ -96,6 +97,7 @@ def _cache_rows(opened: list[Rows], every: int, start: int) -> Iterator[PredictR
                 state=np.where(sample.state_known, sample.state, np.nan)[0],
                 history=np.where(sample.history_known, sample.history, np.nan)[0],
                 fov_rad=float(sample.fov[0]),
+                instruction=rows.instructions[int(sample.instruction[0])],
             )
         base += len(which)
 
@@ -189,6 +191,7 @@ def _predict_batch(
         steps=steps,
         samples=samples,
         keys=np.arange(first, first + len(block)),
+        instructions=[row.instruction for row in block],
     )
 
 

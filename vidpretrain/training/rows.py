@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.errors import DatasetError
-from vidpretrain.transforms import Paired, absolute_chunk, relative_chunk
+from vidpretrain.transforms import Paired, absolute_chunk, relative_chunk, turn_poses, view_turn
 from vidpretrain.types import ActionSpec
 
 Array = np.ndarray
@@ -35,6 +36,7 @@ class Sample:
     action: Float32[Array, "b h d"]
     weight: Float32[Array, "b h d"]
     fov: Float32[Array, " b"]
+    instruction: Int64[Array, " b"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Rows:
         return np.where(usable, moved, action), np.where(usable, weight, 0.0).astype(np.float32)
 
     def _chunk(self, which: Array) -> tuple[Array, Array]:
-        relative = np.array([g.representation == "relative" for g in self.spec.groups for _ in g.names])
+        relative = np.array([g.representation != "absolute" for g in self.spec.groups for _ in g.names])
         if self.speed == 1.0:
             action, weight = self._action(which, np.arange(self.spec.horizon))
         else:
@@ -146,14 +148,38 @@ class Rows:
             action=action,
             weight=weight,
             fov=np.asarray(self.cache.fov[row], dtype=np.float32),
+            instruction=self._told[np.asarray(self.cache.episode)[row]],
         )
 
-    def fit(self, clip: float | None) -> Paired:
-        """Layout and normaliser from these rows (evenly thinned to 20,000)."""
+    @cached_property
+    def instructions(self) -> list[str]:
+        """The distinct instructions of the cache, in order of first appearance."""
+        return list(dict.fromkeys(str(e.get("instruction", "")) for e in self.cache.episodes))
+
+    @cached_property
+    def _told(self) -> Int64[Array, " e"]:
+        """For every episode its place in `instructions`."""
+        place = {text: k for k, text in enumerate(self.instructions)}
+        return np.array([place[str(e.get("instruction", ""))] for e in self.cache.episodes], dtype=np.int64)
+
+    def fit(self, clip: float | None, turn_px: int = 0) -> Paired:
+        """Layout and normaliser from these rows, see `values`."""
+        return Paired.fit(self.spec, *self.values(turn_px), clip)
+
+    def values(self, turn_px: int = 0) -> tuple[Array, Array, Array, Array]:
+        """(state, chunk, known, known) of these rows, evenly thinned to 20,000, for a normaliser.
+
+        `turn_px`: as cameras see them that are turned by up to so many pixels, which is what training will show.
+        """
         which = np.unique(np.linspace(0, len(self) - 1, min(len(self), MAX_FIT_ROWS)).astype(np.int64))
         state, known = self.state(which)
         action, weight = self.chunk(which)
-        return Paired.fit(self.spec, state, action, known, weight > 0, clip)
+        if turn_px:
+            shift = np.random.default_rng(0).integers(-turn_px, turn_px + 1, (len(which), 2))
+            fov = np.asarray(self.cache.fov[self.index[which]], dtype=float)
+            R_new_old = view_turn(shift, fov, self.cache.images.shape[1])
+            state, action = (turn_poses(value, R_new_old, self.spec) for value in (state, action))
+        return state, action, known, weight > 0
 
     def action_stats(self) -> tuple[Float64[Array, " d"], Float64[Array, " d"]]:
         """(mean, standard deviation) of the absolute valid actions of these rows, per column; NaN where none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from vidpretrain.model import ModelConfig, VidPolicy, VidPolicyConfig
 from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.policy import load_model
 from vidpretrain.training.rows import Rows, open_rows
-from vidpretrain.training.warmstart import warm_start
+from vidpretrain.training.warmstart import part_of, warm_start
 from vidpretrain.transforms import Paired
 
 
@@ -32,6 +34,8 @@ class Setup:
     ids: list[int]
     std: np.ndarray
     lent: dict[str, str]
+    texts: list[np.ndarray] | None = None
+    teacher: VidPolicy | None = None
 
 
 def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequence[Path]) -> dict[str, Any]:
@@ -68,6 +72,14 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
     """
     if not caches:
         raise ConfigError("nothing to train on", asked="caches: none", valid="one folder or more")
+    if config.init is None and (
+        config.frozen or config.distil or config.interpolate or config.init_normalizer == "donor"
+    ):
+        raise ConfigError(
+            "there is no pretrained policy to keep",
+            asked="frozen, distil, interpolate or init_normalizer=donor without init",
+            valid="a checkpoint in init",
+        )
     source = None if config.init is None else load_model(config.init)
     if source is not None:
         model_config = source.config.model_config()
@@ -82,20 +94,30 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
     if len(speeds) != len(caches):
         raise ConfigError("speeds: one for each cache", asked=config.speeds, valid=f"{len(caches)} numbers")
     own = {"labels": config.labels, "seed": config.seed}
+    chosen = config.episodes_of or (config.episodes,) * len(caches)
+    if len(chosen) != len(caches):
+        raise ConfigError("episodes_of: one list for each cache", asked=len(chosen), valid=len(caches))
     rows = [
-        open_rows(c, episodes=config.episodes, without=config.val_episodes, speed=speed, **own, **options)
-        for c, speed in zip(caches, speeds, strict=True)
+        open_rows(c, episodes=which, without=config.val_episodes, speed=speed, **own, **options)
+        for c, speed, which in zip(caches, speeds, chosen, strict=True)
     ]
     sizes = {tuple(one.cache.images.shape[1:]) for one in rows}
     if len(sizes) != 1:
         raise DatasetError("caches differ in picture size", found=sorted(sizes), valid="one size for a run")
-    by_name = _fit(rows, config.clip)
+    by_name = _fit(rows, config)
+    if config.init_normalizer == "donor":
+        assert source is not None
+        by_name = _lent_normalizers(by_name, source.config.paired(), config.init_adapter_from)
     names = list(by_name)
     torch.manual_seed(config.seed)
     model = VidPolicy(
-        VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows), vidpretrain.__version__)
+        VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows, source), vidpretrain.__version__)
     )
-    lent = {} if source is None else warm_start(model, source, config.adapters, config.init_adapter_from)
+    lent = {}
+    if source is not None:
+        lent = warm_start(model, source, config.adapters, config.init_adapter_from, config.init_parts)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(part_of(name) not in config.frozen)
     val = (
         open_rows(caches[0], episodes=config.val_episodes, speed=speeds[0], **options) if config.val_episodes else None
     )
@@ -107,11 +129,46 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         ids=[names.index(one.spec.embodiment) for one in rows],
         std=rows[0].action_stats()[1],
         lent=lent,
+        texts=texts_of(model_config, rows),
+        teacher=copy.deepcopy(model).eval().requires_grad_(False) if config.distil else None,
     )
 
 
-def _fit(rows: list[Rows], clip: float | None) -> dict[str, Paired]:
+def texts_of(model: ModelConfig, rows: Sequence[Rows]) -> list[np.ndarray] | None:
+    """Features of every cache's instructions, where the model is told what to do."""
+    if model.text is None:
+        return None
+    from vidpretrain.model.text import features
+
+    return [features(one.instructions, model.text, model.text_width) for one in rows]
+
+
+def _lent_normalizers(own: dict[str, Paired], known: dict[str, Paired], init_from: str | None) -> dict[str, Paired]:
+    """Each embodiment's layout with the normaliser of the one that lends its adapters; its own where none does.
+
+    Raises:
+        ConfigError: the lender's columns are others.
+    """
+    out = dict(own)
+    for name, paired in own.items():
+        donor = known.get(name) or known.get(init_from or "")
+        if donor is None:
+            continue
+        here, there = [(g.name, g.representation) for g in paired.spec.groups], donor.spec.groups
+        if here != [(g.name, g.representation) for g in there] or paired.spec.names != donor.spec.names:
+            raise ConfigError(
+                "a normaliser fits the same columns only",
+                asked=f"init_normalizer=donor: {name}",
+                found=f"{donor.spec.embodiment} has {', '.join(g.name for g in there)}",
+                valid="init_normalizer=own",
+            )
+        out[name] = dataclasses.replace(paired, normalizer=donor.normalizer)
+    return out
+
+
+def _fit(rows: list[Rows], config: TrainConfig) -> dict[str, Paired]:
     """A normaliser per embodiment over all its caches."""
+    clip, turn_px = config.clip, config.shift_px if config.shift_state == "turn" else 0
     groups: dict[str, list[Rows]] = {}
     for one in rows:
         groups.setdefault(one.spec.embodiment, []).append(one)
@@ -122,17 +179,17 @@ def _fit(rows: list[Rows], clip: float | None) -> dict[str, Paired]:
                 f"two caches of {name} differ in their action spec", found=[one.spec.names for one in members]
             )
         if len(members) == 1:
-            out[name] = members[0].fit(clip)
+            out[name] = members[0].fit(clip, turn_px)
             continue
-        parts = [(*one.state(np.arange(len(one))), *one.chunk(np.arange(len(one)))) for one in members]
-        state, known, action, weight = (np.concatenate([p[i] for p in parts]) for i in range(4))
-        out[name] = Paired.fit(members[0].spec, state, action, known, weight > 0, clip)
+        parts = [one.values(turn_px) for one in members]
+        state, action, known, usable = (np.concatenate([p[i] for p in parts]) for i in range(4))
+        out[name] = Paired.fit(members[0].spec, state, action, known, usable, clip)
     return out
 
 
-def _sources(rows: list[Rows]) -> list[dict[str, Any]]:
-    """Data sets, licences and hours that a checkpoint was trained on."""
-    out = []
+def _sources(rows: list[Rows], source: VidPolicy | None = None) -> list[dict[str, Any]]:
+    """Data sets, licences and hours that a checkpoint was trained on, after those of the one that it started from."""
+    out = [] if source is None else list(source.config.sources)
     for one in rows:
         used = [one.cache.episodes[i] for i in one.episodes]
         out.append(

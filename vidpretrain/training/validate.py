@@ -36,6 +36,7 @@ def policy_chunks(
         steps=steps,
         samples=samples,
         keys=rows.index[which],
+        instructions=[rows.instructions[k] for k in sample.instruction],
     )
 
 

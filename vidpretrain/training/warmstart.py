@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from vidpretrain.errors import CheckpointError
 from vidpretrain.model import VidPolicy
+from vidpretrain.training.config import PARTS, Part
 
 # adapters, and which axes of their tensors count slots (None: no axis does)
 _SLOT_AXES: dict[str, int | None] = {
@@ -25,6 +28,15 @@ _SLOT_AXES: dict[str, int | None] = {
 def is_adapter(name: str) -> bool:
     """Whether a weight belongs to single embodiments rather than to the shared trunk."""
     return name in _SLOT_AXES
+
+
+def part_of(name: str) -> Part:
+    """Which part of the policy a weight belongs to: the picture's stem, the action decoder, adapters, or the trunk."""
+    if is_adapter(name):
+        return "adapters"
+    if name.startswith("stem."):
+        return "stem"
+    return "decoder" if name.startswith(("decoder", "time_mlp", "action_position")) else "trunk"
 
 
 def donors(names: list[str], known: list[str], adapters: str, init_from: str | None) -> dict[str, str]:
@@ -47,18 +59,22 @@ def donors(names: list[str], known: list[str], adapters: str, init_from: str | N
 
 @torch.no_grad()
 def warm_start(
-    model: VidPolicy, source: VidPolicy, adapters: str = "keep", init_from: str | None = None
+    model: VidPolicy,
+    source: VidPolicy,
+    adapters: str = "keep",
+    init_from: str | None = None,
+    parts: Sequence[Part] = PARTS,
 ) -> dict[str, str]:
-    """Fill `model` from `source`; returns the donors of its adapters.
+    """Fill `parts` of `model` from `source`; returns the donors of its adapters.
 
     Raises:
         CheckpointError: the sizes differ, or a donor is missing.
     """
     names, known = list(model.config.paired()), list(source.config.paired())
-    lent = donors(names, known, adapters, init_from)
+    lent = donors(names, known, adapters if "adapters" in parts else "fresh", init_from)
     new, old = dict(model.named_parameters()), dict(source.named_parameters())
     for name, value in new.items():
-        if name in _SLOT_AXES:
+        if name in _SLOT_AXES or part_of(name) not in parts:
             continue
         if name not in old or old[name].shape != value.shape:
             raise CheckpointError(

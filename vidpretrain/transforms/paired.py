@@ -44,7 +44,7 @@ class Paired:
         both = action_valid
         if state_valid is not None:
             start = np.asarray(state_valid)[:, None, :]
-            relative = np.array([g.representation == "relative" for g in spec.groups for _ in g.names])
+            relative = np.array([g.representation != "absolute" for g in spec.groups for _ in g.names])
             both = np.where(relative, start, True) & (True if action_valid is None else np.asarray(action_valid))
             both = np.broadcast_to(both, np.shape(action))
         normalizer = Normalizer.fit(spec.names, state, relative_chunk(state, action, spec), state_valid, both, clip)

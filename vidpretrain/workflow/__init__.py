@@ -12,6 +12,8 @@ _WHERE = {
     **dict.fromkeys(("run", "demo", "report"), "whole"),
     "synth": "synthesis",
     "gap": "comparing",
+    "serve": "serving",
+    "publish": "publishing",
     "RunConfig": "config",
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidpretrain.actions.config import ActionConfig
+from vidpretrain.control.config import ControlConfig
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.evaluate.config import EvaluateConfig
 from vidpretrain.feasibility.config import FeasibilityConfig
@@ -17,8 +18,11 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion_files.config import MotionFileConfig
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.pose.reject_config import RejectConfig
+from vidpretrain.publish.config import PublishConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.segments.config import SegmentConfig
+from vidpretrain.serve.config import ServeConfig
 from vidpretrain.sim.config import SimConfig
 from vidpretrain.synth.config import SynthConfig
 from vidpretrain.training.config import PredictConfig, TrainConfig
@@ -85,6 +89,7 @@ class RunConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    rejects: RejectConfig = field(default_factory=RejectConfig)
     segments: SegmentConfig = field(default_factory=SegmentConfig)
     motion_files: MotionFileConfig = field(default_factory=MotionFileConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
@@ -97,6 +102,9 @@ class RunConfig:
     finetune: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    publish: PublishConfig = field(default_factory=PublishConfig)
     gap: GapConfig = field(default_factory=GapConfig)
     sim: SimConfig = field(default_factory=SimConfig)
     synth: SynthConfig = field(default_factory=SynthConfig)
@@ -124,6 +132,7 @@ class RunConfig:
             video=self.video,
             pose=self.pose,
             motion=self.motion,
+            rejects=self.rejects,
             segments=self.segments,
             retarget=self.retarget,
             feasibility=self.feasibility,

@@ -137,7 +137,7 @@ def pretrain(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
 def finetune(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Adapt `checkpoint` (or the run's own pretrained policy, else nothing) to robot episodes."""
     cache = robot_cache(config, Path(inputs[0]) if inputs else None)
-    init = config.checkpoint or last_checkpoint(config, "pretrain")
+    init = config.checkpoint or lastcheckpoint_of(config, "pretrain")
     return _told(finetuned(config, cache, init, "finetune"), "finetune")
 
 
@@ -159,8 +159,13 @@ def last_checkpoint(config: RunConfig, name: str) -> Path | None:
     return found[-1].parent if found else None
 
 
-def _checkpoint(config: RunConfig, inputs: tuple[str, ...]) -> Path:
-    candidates = (Path(inputs[0]) if inputs else None, config.checkpoint, last_checkpoint(config, "finetune"))
+def checkpoint_of(config: RunConfig, inputs: tuple[str, ...]) -> Path:
+    """The checkpoint that is asked for: an input, `checkpoint`, or the run's fine-tuned one.
+
+    Raises:
+        InputError: there is none.
+    """
+    candidates = (Path(inputs[0]) if inputs else None, config.checkpoint, lastcheckpoint_of(config, "finetune"))
     for path in candidates:
         if path is not None:
             return path / "model" if (path / "model" / "config.json").is_file() else path
@@ -174,8 +179,8 @@ def _checkpoint(config: RunConfig, inputs: tuple[str, ...]) -> Path:
 
 def evaluate(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Chunk errors of a checkpoint on the held-out robot episodes, next to the baselines and the scratch policy."""
-    policies = {"policy": _checkpoint(config, inputs)}
-    scratch = last_checkpoint(config, "scratch")
+    policies = {"policy": checkpoint_of(config, inputs)}
+    scratch = lastcheckpoint_of(config, "scratch")
     if scratch is not None:
         policies["scratch"] = scratch
     cache = robot_cache(config)
@@ -188,7 +193,7 @@ def predict(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     from vidpretrain.training import Policy
     from vidpretrain.training import predict as write_predictions
 
-    policy = Policy.load(_checkpoint(config, ()))
+    policy = Policy.load(checkpoint_of(config, ()))
     root = Path(inputs[0]) if inputs else (config.robot_data.root or config.out / "dataset")
     if not (root / "meta" / "info.json").is_file():  # not a data set: videos, packed first
         from vidpretrain.workflow import data as stages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import subprocess
 import time
@@ -16,9 +15,8 @@ from labelling.baselines import hand_pnp, wrist_and_depth
 from labelling.clips import Sample
 from labelling.detection_rows import detection_rows
 from labelling.errors import NAMES, Errors, Labels, compare, of_motions
+from labelling.fitted import build
 from labelling.interval_rows import interval_rows
-from vidpretrain.motion import MotionConfig, build_motion
-from vidpretrain.types import Reject
 
 Clip = dict[str, Errors]
 VIEWS = {"front": "third person", "head": "egocentric"}
@@ -76,12 +74,7 @@ def bench(samples: list[Sample]) -> list[dict[str, Any]]:
 
 def ours(sample: Sample, method: str, known: bool = True) -> Labels:
     """Labels of the motion room; with `known` it is told the height and finds the lens beside the video."""
-    config = MotionConfig(method=method, view="ego" if sample.truth.view == "head" else "third")  # type: ignore[arg-type]
-    if known:
-        config = dataclasses.replace(config, height_m=sample.truth.height_m)
-    motions = build_motion(sample.tracks, sample.clip, config, sample.metadata if known else None)
-    time_ns = np.asarray(sample.tracks[0].time_ns)
-    return of_motions(() if isinstance(motions, Reject) else motions, time_ns)
+    return of_motions(build(sample, method, known), np.asarray(sample.tracks[0].time_ns))
 
 
 def _method_rows(samples, view: str, word: str, method: str, run) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class Axis:
 class WorldConfig:
     """Pictures, rate, and the axes; `shifted` names the axes that are drawn out of distribution.
 
+    masked_arms: arms and hands are drawn black.
     placement: how far from the middle of its range a thing is put (1: the whole range; 1.3: a third beyond it).
     distractors: number of things that do not matter. texture: which of eight looks table and wall have.
     colour: how far a thing's colour is from its own (of 1). light: brightness; light_turn_rad: where it comes from.
@@ -50,6 +51,7 @@ class WorldConfig:
 
     image_px: int = 96
     rate_hz: float = 10.0
+    masked_arms: bool = False
     shifted: tuple[str, ...] = ()
     placement: Axis = Axis(inside=(0.0, 1.0), outside=(0.0, 1.3))
     distractors: Axis = Axis(inside=(0.0, 1.0), outside=(0.0, 4.0))

@@ -201,6 +201,10 @@ class Scene:
         try:
             links = add_humanoid(spec, self.robot)
             model = spec.compile()
+            if config.masked_arms:
+                for g in range(model.ngeom):
+                    if model.geom(g).name.startswith(("arm:", "hand:")):
+                        model.geom_rgba[g] = (0.0, 0.0, 0.0, 1.0)
         except ValueError as error:
             raise ConfigError(f"MuJoCo cannot compile the scene: {error}") from None
         return Built(

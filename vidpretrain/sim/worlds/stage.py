@@ -206,6 +206,11 @@ class Stage:
             raise ConfigError(f"the scene has no thing {name!r}", asked=name, valid=valid)
 
     @property
+    def fov_rad(self) -> float:
+        """Field of view of the head camera, across and down alike: its picture is square."""
+        return float(np.deg2rad(self.model.camera("head").fovy[0]))
+
+    @property
     def has_fingers(self) -> bool:
         """Whether the robot's hands have joints."""
         return bool(self.robot.joints("right_hand"))
