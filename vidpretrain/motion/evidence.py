@@ -208,14 +208,15 @@ def body_terms(
     tree: Tree,
     look: Seen,
     weight: np.ndarray,
-    alone: dict[str, np.ndarray],
+    doubt: dict[str, np.ndarray],
     legs: bool,
     camera: PinholeCamera,
     config: FitConfig,
 ) -> list[Term]:
     """Terms of the body's points; `weight` (t 33) is 0 where a point is not trusted, else about its visibility.
 
-    `alone` (t) by side is true where no hand tells where the arm is: there its directions count in full.
+    `doubt` (t) by side as in `led_by_hand`: where no sure hand tells where the arm is, its directions count little, as
+    they are guesses there; pixels, reach and calm then lead.
     """
     sigma = np.hypot(config.body_px * look.size_px, config.least_px)
     share = np.full(33, config.body_share)
@@ -239,7 +240,8 @@ def body_terms(
         i, j = _BODY.index(a), _BODY.index(b)
         wide, counts = turn * length, config.body_share
         if b.endswith(("_elbow", "_wrist")):
-            counts = np.where(alone[b.split("_")[0]], 1.0, counts)
+            sure = 1.0 / doubt[b.split("_")[0]] ** 2
+            counts = sure * config.body_share + (1.0 - sure) * config.unsure_turn_share
         terms.append(
             VectorTerm(
                 from_site=a,

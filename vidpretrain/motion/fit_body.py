@@ -158,9 +158,8 @@ def _evidence(
         for side in skeletons.SIDES
     }
     of_body = led_by_hand(of_body, doubt, fit)
-    alone = {side: ~there[side][part] for side in skeletons.SIDES}
     look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
-    terms = body_terms(tree, look, of_body[part], alone, legs, lens, fit)
+    terms = body_terms(tree, look, of_body[part], {s: doubt[s][part] for s in doubt}, legs, lens, fit)
     of_hand = {
         s: np.where(body.found, hand_weight(hands[s], tracks[f"hand21_{s}"], config), 0) for s in skeletons.SIDES
     }
