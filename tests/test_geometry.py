@@ -75,3 +75,20 @@ def test_inputs_are_not_changed():
     g.quat_log(q)
     np.testing.assert_array_equal(q, Q)
     np.testing.assert_array_equal(p, P)
+
+
+def test_two_links_reach_their_end_and_bend_towards_the_pole():
+    random = np.random.default_rng(0)
+    start, way = random.normal(size=(2, 20, 3))
+    way = g.normalize(way) * random.uniform(0.2, 0.5, (20, 1))
+    pole = random.normal(size=(20, 3))
+    middle, end = g.two_link(start, start + way, 0.3, np.full(20, 0.25), pole)
+    np.testing.assert_allclose(end, start + way, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(middle - start, axis=1), 0.3, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(end - middle, axis=1), 0.25, atol=1e-12)
+    across = pole - (pole * way).sum(1, keepdims=True) * way / (way**2).sum(1, keepdims=True)
+    assert (((middle - start) * across).sum(axis=1) > 0).all()
+    np.testing.assert_allclose((np.cross(way, pole) * (middle - start)).sum(axis=1), 0.0, atol=1e-12)
+    middle, end = g.two_link(np.zeros(3), np.array([0.0, 0.0, 9.0]), 0.3, 0.2, np.array([1.0, 0, 0]), 0.9)
+    np.testing.assert_allclose(end, [0, 0, 0.45], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm([middle, end - middle], axis=1), [0.3, 0.2], atol=1e-12)

@@ -179,6 +179,30 @@ def xyzw_from_wxyz(q: Float[Array, "*b 4"]) -> Float[Array, "*b 4"]:
     return np.roll(np.asarray(q), -1, axis=-1)
 
 
+def two_link(
+    p_start: Float[Array, "*b 3"],
+    p_end: Float[Array, "*b 3"],
+    first_m: Float[Array, "*b"] | float,
+    second_m: Float[Array, "*b"] | float,
+    pole: Float[Array, "*b 3"],
+    fullest: float = 1.0,
+) -> tuple[Float[Array, "*b 3"], Float[Array, "*b 3"]]:
+    """Middle joint and end of a chain of two bones from `p_start` towards `p_end`: the law of cosines.
+
+    The middle joint bends towards `pole` (a direction, of which the part across the chain counts). An end that is out
+    of reach comes back on the way to it, no farther than the share `fullest` of both lengths and never folded flat.
+    """
+    a, b = np.asarray(first_m)[..., None], np.asarray(second_m)[..., None]
+    way = p_end - p_start
+    distance = np.linalg.norm(way, axis=-1, keepdims=True)
+    reach = np.clip(distance, np.abs(a - b) * 1.02, (a + b) * fullest)
+    ahead = way / np.maximum(distance, 1e-12)
+    across = normalize(pole - (pole * ahead).sum(axis=-1, keepdims=True) * ahead)
+    along = (a * a - b * b + reach * reach) / (2 * reach)
+    middle = p_start + along * ahead + np.sqrt(np.maximum(a * a - along * along, 0.0)) * across
+    return middle, p_start + reach * ahead
+
+
 def rigid_fit(
     p_a: Float[Array, "n 3"], p_b: Float[Array, "n 3"], weight: Float[Array, " n"] | None = None
 ) -> Float[Array, " 7"]:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 _WORDS = """A page with the worst frames is made with it, `runs/bench/consistency.html`. No truth exists; height and
 lens are assumed. Reprojections are medians in hand or torso lengths; bones are the standard deviation of
@@ -35,6 +33,8 @@ def main(words: list[str] | None = None) -> int:
     from labelling.real import real_views
     from labelling.worst import page
 
+    from vidpretrain.workflow.files import write_text
+
     clips, rows = [], []
     for path in sorted(p for p in asked.videos.glob("*") if p.suffix in (".mp4", ".mkv")):
         real = real_views(path, asked.frames, asked.out / "consistency")
@@ -49,12 +49,11 @@ def main(words: list[str] | None = None) -> int:
         clips.append((real, checked))
         rows.append(row)
     rows.append(_middle(rows))
-    asked.out.mkdir(parents=True, exist_ok=True)
-    _write(asked.out / "consistency.json", json.dumps(rows, indent=2))
-    _write(asked.out / "consistency.html", page(clips, asked.worst, _table(rows, html=True)))
+    write_text(asked.out / "consistency.json", json.dumps(rows, indent=2))
+    write_text(asked.out / "consistency.html", page(clips, asked.worst, _table(rows, html=True)))
     print(_table(rows))
     if asked.docs is not None:
-        _write(asked.docs, _document(rows, asked.frames))
+        write_text(asked.docs, _document(rows, asked.frames))
     return 0
 
 
@@ -100,20 +99,12 @@ def _document(rows: list[dict[str, Any]], frames: int) -> str:
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
-    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="folder of real clips")
+    from labelling.arguments import parser as common
+
+    parser, _ = common(__doc__)
     parser.add_argument("--frames", type=int, default=60, help="of each clip, from its start")
     parser.add_argument("--worst", type=int, default=20, help="frames on the page")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
-    parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
     return parser.parse_args(words)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text)
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 
 
@@ -49,40 +48,32 @@ def main(words: list[str] | None = None) -> int:
         from labelling.hard_rows import hard_rows
 
         rows += hard_rows(hard_samples(asked.split, asked.out / "labels", workers=asked.workers))
-    asked.out.mkdir(parents=True, exist_ok=True)
+    from vidpretrain.workflow.files import write_text
+
     name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"
-    _write(asked.out / name, json.dumps(rows, indent=2))
+    write_text(asked.out / name, json.dumps(rows, indent=2))
     text = table(rows)
     print(text)
     print(f"\n{len(every)} clips ready after {ready:.0f} s, measured in {time.perf_counter() - start - ready:.0f} s")
     if asked.docs is not None:
         from labelling.rows import document
 
-        asked.docs.parent.mkdir(parents=True, exist_ok=True)
-        _write(asked.docs, document(rows, every, asked.split))
+        write_text(asked.docs, document(rows, every, asked.split))
     return 0
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
-    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    from labelling.arguments import parser as common
+
+    parser, shared = common(__doc__)
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
     parser.add_argument("--split", choices=("held", "dev"), default="held", help="dev is for trying things out")
     parser.add_argument("--workers", type=int, default=2, help="of the renderer")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
-    parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
     parser.add_argument("--motions", type=Path, default=shared / "data" / "motion", help="real motions, for gaps")
     parser.add_argument("--rendered-only", action="store_true", help="leave the real clips out")
     parser.add_argument("--clean-only", action="store_true", help="leave the hard clips out")
-    parser.add_argument("--docs", type=Path, help="also write the table there as Markdown")
     return parser.parse_args(words)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text)
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

@@ -41,13 +41,15 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as work:
         rows = bench(asked, python, Path(work))
     asked.out.mkdir(parents=True, exist_ok=True)
-    _write(asked.out / "retarget.json", json.dumps(rows, indent=2))
+    from vidpretrain.workflow.files import write_text
+
+    write_text(asked.out / "retarget.json", json.dumps(rows, indent=2))
     text = table(rows)
     print(text)
     print(f"\n{time.perf_counter() - start:.0f} s; not measured: {'; '.join(_SKIPPED) or 'nothing'}")
     if asked.docs is not None:
         asked.docs.parent.mkdir(parents=True, exist_ok=True)
-        _write(asked.docs, document(rows, asked, python))
+        write_text(asked.docs, document(rows, asked, python))
     return 0
 
 
@@ -160,12 +162,6 @@ def document(rows: list[dict[str, Any]], asked: argparse.Namespace, python: Path
 def _cpu() -> str:
     path = Path("/proc/cpuinfo")
     return path.read_text() if path.is_file() else ""
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text)
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,27 @@ def test_sigma_covers_what_it_says_on_drawn_motion() -> None:
     assert (np.diff(sigma[5:]) < 0).all()
 
 
+def test_a_smooth_curve_through_trembling_values_beats_one_that_goes_through_them() -> None:
+    rng = np.random.default_rng(1)
+    t = times(300) / 1e9
+    true = np.stack([0.05 * np.sin(6 * t), 0.08 * np.cos(5 * t), 0.04 * np.sin(4 * t + 1)], axis=-1)[:, None]
+    series = true + 0.003 * rng.normal(size=true.shape)
+    error, through, inside = [], [], []
+    for start in range(20, 270, 10):
+        around, gap = np.r_[start - 12 : start, start + 10 : start + 22], np.arange(start, start + 10)
+        off = series[[start - 1, start + 10]] - true[[start - 1, start + 10]]
+        wanted = true[gap] + np.linspace(off[0], off[1], 12)[1:-1]  # from the values at both ends
+        found = kriging.smoothed(t[around], series[around], t[gap], (11, 12), 0.003)
+        plain = kriging.estimate(kriging.bridge(t[around], t[gap]), series[around], np.eye(5)[3])
+        error.append(np.linalg.norm(found.value - wanted, axis=-1))
+        through.append(np.linalg.norm(plain.value - wanted, axis=-1))
+        inside.append(np.linalg.norm(found.value - true[gap], axis=-1) <= 2.5 * np.hypot(found.sigma, 0.003))
+    assert np.mean(error) < 0.7 * np.mean(through)
+    assert np.mean(inside) > 0.85
+    exact = kriging.smoothed(t[around], true[around], t[gap], (11, 12), 0.0)
+    np.testing.assert_allclose(exact.value, true[gap], atol=2e-3)  # a line is 30 mm off
+
+
 def test_gaps_are_chosen_by_their_length_in_seconds() -> None:
     seen = np.ones(120, dtype=bool)
     for start, length in ((0, 5), (20, 3), (40, 4), (60, 10), (90, 11)):
@@ -160,6 +181,27 @@ def test_body_and_hands_lost_together_come_back_as_one() -> None:
     error = np.linalg.norm(p[GAP, wrist] - truth[GAP, wrist], axis=-1)
     assert error.mean() < 0.3 * np.linalg.norm(straight - truth[GAP, wrist], axis=-1).mean()
     assert np.isfinite(out.T_world_root[GAP]).all()
+
+
+def test_a_depth_that_wanders_is_not_prolonged() -> None:
+    """Labels off by a slow swing along the ray, as bodies far from the camera are: the gap goes straight in depth."""
+    motion, truth = person()
+    pose = motion.camera.T_world_camera
+    assert pose is not None
+    part, wrist = skeletons.RIGHT_HAND_SLICE, BODY.index("right_wrist")
+    ray = truth[:, wrist] - np.broadcast_to(pose, (90, 7))[:, 4:]
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    swing = 0.04 * np.sin(2 * np.pi * TIME_S / 0.9)[:, None] * ray
+    wandering = dataclasses.replace(motion, p_world_keypoint=motion.p_world_keypoint + swing[:, None])
+    error = {}
+    for ratio in (1.0, GapConfig().ray_ratio):
+        config = GapConfig(ray_ratio=ratio)
+        sigma = np.where(motion.valid, 0.03, np.nan)
+        out = impute(lost(dataclasses.replace(wandering, sigma_m=sigma), GAP, slice(None)), config)
+        p = out.p_world_keypoint[GAP, part.start]
+        level = truth[GAP, wrist] + np.linspace(swing[39], swing[50], 12)[1:-1]
+        error[ratio] = np.linalg.norm(p - level, axis=1).mean()
+    assert error[GapConfig().ray_ratio] < 0.75 * error[1.0]
 
 
 def test_a_hand_hangs_on_the_wrist_that_the_body_shows() -> None:
@@ -216,3 +258,8 @@ def test_config_refuses_limits_out_of_order() -> None:
         GapConfig(fill_max_s=0.5)
     with pytest.raises(ValueError, match="context_s"):
         GapConfig(context_s=0.0)
+    with pytest.raises(ValueError, match="ray_ratio"):
+        GapConfig(ray_ratio=0.5)
+    along, across = GapConfig(end_noise=1.0, ray_ratio=6.5).noise_along_and_across(0.03)
+    assert along == pytest.approx(6.5 * across)
+    assert along**2 + 2 * across**2 == pytest.approx(3 * 0.03**2)

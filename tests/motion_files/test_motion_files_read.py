@@ -130,7 +130,7 @@ def test_pixels_are_not_points_in_space(tmp_path):
 def test_upside_down_as_told(tmp_path):
     turned = person() * [1, -1, -1]
     path = save(tmp_path / "a.npz", joints=turned, fps=30)
-    with pytest.raises(InputError, match="upside down"):
+    with pytest.raises(InputError, match=r"upside down(.|\n)*motion_files\.up="):
         read_motion(path)
     good = read_motion(save(tmp_path / "b.npz", joints=person(), fps=30))
     np.testing.assert_allclose(
@@ -257,3 +257,13 @@ def test_the_shared_hand(shared):
     assert motion.valid[:, HAND_SLICES["right"]].all()
     with pytest.raises(InputError, match="mirrored hand"):
         read_motion(path, MotionFileConfig(rate_hz=30, side="left"))
+
+
+def test_what_to_do_next_is_said_in_the_keys_of_the_command_line():
+    from pathlib import Path
+
+    import vidpretrain.motion_files as room
+
+    for path in Path(room.__file__).parent.glob("*.py"):
+        for line in path.read_text().splitlines():
+            assert "MotionFileConfig(" not in line or ("next_command" not in line and "_NEXT" not in line), line

@@ -180,3 +180,16 @@ def test_no_start_finds_a_motion_that_is_much_better(name, make, monkeypatch):
             q = np.where(problem.active_joints, rng.uniform(lower, upper), robot.home)
             other = Start(joint_pos=robot.tree.with_mimic(np.tile(q, (30, 1))), T_world_base=start.T_world_base)
             assert caught["cost"] <= 1.05 * solve_clip(caught["tree"], problem, other).cost
+
+
+def test_ankles_that_nobody_saw_warn_of_nothing() -> None:
+    import warnings
+    from types import SimpleNamespace
+
+    from vidpretrain.retarget.body import _ankle_sigma
+
+    sigma = {"left_ankle": np.array([0.02, np.nan, np.nan]), "right_ankle": np.array([0.04, 0.03, np.nan])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = _ankle_sigma(SimpleNamespace(sigma=sigma.__getitem__))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, [0.03, 0.03, np.nan])

@@ -60,9 +60,14 @@ class Seen:
         return Seen(self.uv_px[part], self.p_turned[part], self.size_px[part])
 
 
+def really_seen(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
+    """(t) frames in which a hand was seen, and not run on through a gap."""
+    return hand.seen & ~hand.imputed & found(track, config)
+
+
 def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
     """(t) 1 where a hand was seen, less where its points were run on through a gap, 0 where there is none."""
-    real = hand.seen & ~hand.imputed & found(track, config)
+    real = really_seen(hand, track, config)
     return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
 
 
@@ -74,7 +79,7 @@ def hand_doubt(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray
     """
     fit = config.fit
     confidence = np.nan_to_num(track.confidence).mean(axis=1)
-    confidence = np.where(hand.imputed, fit.unsure_confidence, confidence)
+    confidence = np.where(really_seen(hand, track, config), confidence, fit.unsure_confidence)
     unsure = (fit.sure_confidence - confidence) / (fit.sure_confidence - fit.unsure_confidence)
     return 1.0 + (fit.unsure_factor - 1.0) * np.clip(unsure, 0.0, 1.0)
 

@@ -17,7 +17,7 @@ from vidpretrain.motion.body import ARM, HIPS, PALM, SHOULDERS, Body, follow
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit_body import FittedBody, fit_body
 from vidpretrain.motion.fit_ego import fit_ego
-from vidpretrain.motion.fit_hand import fit_hand_alone, hand_points
+from vidpretrain.motion.fit_hand import fit_hands, hand_points
 from vidpretrain.motion.fit_sigma import Cues, body_cues, body_sigma, hand_cues, hand_sigma, lens_sigma
 from vidpretrain.motion.hands import Hand
 from vidpretrain.types import Camera, PoseTrack
@@ -52,7 +52,7 @@ def fit_human(
     the body is missing for a while, the hand's own depth is led to the body's over a moment.
     """
     on_body = view == "third" and body is not None
-    fitted = {s: fit_hand_alone(tracks[f"hand21_{s}"], hands[s], camera, s, config, on_body) for s in skeletons.SIDES}
+    fitted = fit_hands(tracks, hands, camera, config, on_body)
     own_m = {s: fitted[s].T_camera_palm[:, 6] for s in skeletons.SIDES}
     alone = {s: _moved(hands[s], hand_points(fitted[s], s), hands[s].seen) for s in skeletons.SIDES}
     if view == "ego" and any(hand.seen.any() for hand in hands.values()):

@@ -1,6 +1,6 @@
 """One articulated human over a clip: the body and both hands fitted to everything that was seen of them.
 
-Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hand_alone`, and a few
+Unknown are the pelvis' pose, all joints but the fingers', which are carried over from `fit_hands`, and a few
 factors on bone lengths. Bones are found on a few frames a second, as they are the same in all; then they stay, and
 every frame is solved.
 """
@@ -33,6 +33,7 @@ from vidpretrain.motion.ground import FEET, stance_terms, standing
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.moving import body_in_world, from_world, poses_of, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
+from vidpretrain.motion.proportions import parameters
 from vidpretrain.motion.world import world_for
 from vidpretrain.solve import Problem, Solution, Start, Term, point_covariance, solve_clip, with_parameters
 from vidpretrain.tree import Tree
@@ -78,7 +79,7 @@ def fit_body(
     parts = slice(index[0], index[-1] + 1, stride), slice(index[0], index[-1] + 1)
     ok = trusted(track, camera, config) & body.found[:, None]
     legs = bool(ok[:, _KNEES_DOWN].any(axis=1).sum() > 0.2 * len(index))
-    tree = human_tree(config.person_height_m)
+    tree = with_hands(human_tree(config.person_height_m), fitted)
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
     base = to_world(camera, base)
@@ -158,8 +159,10 @@ def _evidence(
         for side in skeletons.SIDES
     }
     of_body = led_by_hand(of_body, doubt, fit)
+    # through a gap an arm's directions are run on too, and then tell more than points that are guesses
+    arms = {side: np.where(there[side] & hands[side].imputed, 1.0, doubt[side])[part] for side in skeletons.SIDES}
     look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
-    terms = body_terms(tree, look, of_body[part], {s: doubt[s][part] for s in doubt}, legs, lens, fit)
+    terms = body_terms(tree, look, of_body[part], arms, legs, lens, fit)
     of_hand = {
         s: np.where(body.found, hand_weight(hands[s], tracks[f"hand21_{s}"], config), 0) for s in skeletons.SIDES
     }
@@ -179,6 +182,12 @@ def take_fingers(q: np.ndarray, tree: Tree, fitted: FittedHand) -> None:
         frames = np.arange(len(known), dtype=np.int64)
         columns = tree.joints(fitted.tree.joint_names)
         q[:, columns] = timebase.interpolate(frames[known], fitted.joint_pos[known], frames)
+
+
+def with_hands(tree: Tree, fitted: dict[str, FittedHand]) -> Tree:
+    """The human whose hands have the proportions that were found for them."""
+    factors = next((hand.factors for hand in fitted.values() if hand.factors), None)
+    return tree if factors is None else with_parameters(tree, parameters(tree, tuple(fitted), 1.0), dict(factors))
 
 
 def _is_leg(name: str) -> bool:

@@ -52,6 +52,8 @@ class FitConfig:
     stance_depth: float = 0.03  # relative, of how its depth differs from that of other stances
     shape_sigma: float = 0.05  # relative, of each bone length for the height
     hand_size_sigma: float = 0.05
+    proportions_sigma: float = 0.08  # relative, of a hand's bones for its size, as a network marks them
+    proportions_rate_hz: float = 3.75  # frames a second from which they are found
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
     bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
     least_focal_sigma: float = 0.08  # relative, of a focal length found from the wearer's arms

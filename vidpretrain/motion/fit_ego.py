@@ -16,7 +16,7 @@ from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import clean
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import HAND_CENTRE, hand_terms, hand_weight, pinhole, seen
-from vidpretrain.motion.fit_body import is_arm, take_fingers
+from vidpretrain.motion.fit_body import is_arm, take_fingers, with_hands
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.fit_lens import find_lens
 from vidpretrain.motion.hands import Hand
@@ -40,7 +40,7 @@ def fit_ego(
 
     The head is where the camera is, the trunk keeps its direction.
     """
-    fit, tree, lens = config.fit, human_tree(config.person_height_m), pinhole(camera)
+    fit, tree, lens = config.fit, with_hands(human_tree(config.person_height_m), fitted), pinhole(camera)
     track = tracks["hand21_left"]
     frames = len(track.time_ns)
     q = np.tile(rest(tree), (frames, 1))

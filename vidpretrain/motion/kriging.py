@@ -63,6 +63,7 @@ _DEFAULT = 3
 _TRUST = 4.0  # windows that the prior counts as
 _SHARPNESS = 4  # the mixture's shares fall with this power of the mean squared error
 _MOST_WINDOWS = 60
+_AMPLITUDES_M = 10.0 ** np.linspace(-4.0, -0.5, 15)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _solve(process: Process, known: Array, query: Array) -> tuple[Array, Array, 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Values (g k 3) in a gap and the standard deviation (g k) of each axis."""
+    """Values (g k c) in a gap and the standard deviation (g k) of each axis."""
 
     value: Array
     sigma: Array
@@ -113,6 +114,47 @@ def estimate(made: Bridge, known: Float64[Array, "n k 3"], shares: Float64[Array
     return Estimate(mean, np.sqrt(np.tensordot(shares, own, 1)))
 
 
+def smoothed(
+    known_s: Float64[Array, " n"],
+    known: Float64[Array, "n k c"],
+    query_s: Float64[Array, " g"],
+    ends: tuple[int, int],
+    noise_m: float,
+) -> Estimate:
+    """The default process through values that tremble by `noise_m` on each axis, begun and ended at the known `ends`.
+
+    The amplitude of each point's series is the likeliest one of a grid (restricted likelihood; Rasmussen and Williams
+    2006, sections 2.7 and 5.4). What noise leaves between the smooth curve and the values at both ends is spread over
+    the gap, so that nothing jumps.
+    """
+    process, n = PROCESSES[_DEFAULT], len(known_s)
+    middle, scale = 0.5 * (known_s[0] + known_s[-1]), max(known_s[-1] - known_s[0], 1e-6)
+    at = np.concatenate([known_s[list(ends)], query_s])
+
+    def trend(s: Array) -> Array:
+        return np.stack([((s - middle) / scale) ** i for i in range(process.degree + 1)], axis=1)
+
+    K, cross = process.covariance(known_s[:, None] - known_s), process.covariance(known_s[:, None] - at)
+    found: list[tuple[Array, Array, Array]] = []
+    for amplitude in _AMPLITUDES_M**2:
+        whole = amplitude * K + (noise_m**2 + 1e-10) * np.eye(n)
+        inverse = np.linalg.inv(whole)
+        held = trend(known_s).T @ inverse
+        normal = held @ trend(known_s)
+        P = inverse - held.T @ np.linalg.solve(normal, held)
+        determinant = np.linalg.slogdet(normal)[1] + np.linalg.slogdet(whole)[1]
+        likely = -0.5 * (np.einsum("nkc,nm,mkc->k", known, P, known) + known.shape[2] * determinant)
+        weight = amplitude * cross.T @ P + trend(at) @ np.linalg.solve(normal, held)
+        own = amplitude - 2.0 * amplitude * (weight.T * cross).sum(axis=0) + ((weight @ whole) * weight).sum(axis=1)
+        found.append((likely, weight, own))
+    best = np.argmax([likely for likely, _, _ in found], axis=0)
+    curve = np.einsum("kan,nkc->akc", np.stack([weight for _, weight, _ in found])[best], known)
+    variance = np.maximum(np.stack([own for _, _, own in found])[best].T, 0.0)
+    share = ((query_s - at[0]) / (at[1] - at[0]))[:, None, None]
+    off = known[list(ends)] - curve[:2]
+    return Estimate(curve[2:] + (1 - share) * off[0] + share * off[1], np.sqrt(variance[2:]))
+
+
 def shares(
     value: Float64[Array, "t k 3"],
     known: Bool[Array, " t"],
@@ -121,18 +163,18 @@ def shares(
     around: Array,
     noise_m: float = 0.0,
 ) -> Float64[Array, " f"]:
-    """Share of each process in the mixture that fills a gap with `made` from the frames `around` it.
+    """Share of each process in the mixture that fills a gap with `made` from the frames `around` it, in c axes.
 
     Known frames elsewhere are cut with gaps as long, and half as much around them. They are what a fit smoothed with
     both of their sides in view; the ends of a real gap are not, and count as uncertain by `noise_m` more on each axis,
     which tells against processes that prolong slopes.
     """
-    prior = np.array([p.prior for p in PROCESSES]) ** 2
+    prior, axes = np.array([p.prior for p in PROCESSES]) ** 2, value.shape[2]
     near = value[around]
-    amplitude = np.maximum(np.einsum("nkc,nm,mkc->k", near, made.amplitude[_DEFAULT], near) / 3.0, 0.0)
-    usual = 3.0 * float(made.variance[_DEFAULT].mean() * amplitude.mean())
+    amplitude = np.maximum(np.einsum("nkc,nm,mkc->k", near, made.amplitude[_DEFAULT], near) / axes, 0.0)
+    usual = axes * float(made.variance[_DEFAULT].mean() * amplitude.mean())
     error, count = _left_out(value, known, step_s, made.weight.shape[1], max(1, round(len(around) / 4)))
-    ends = 3.0 * noise_m**2 * (made.weight**2).sum(axis=2).mean(axis=1)
+    ends = axes * noise_m**2 * (made.weight**2).sum(axis=2).mean(axis=1)
     return _mixed((count * error + _TRUST * prior * usual) / (count + _TRUST) + ends)
 
 

@@ -64,7 +64,7 @@ def one_motion(data: Any, path: Path, motion: str | None) -> Any:
             f"the file holds {len(data)} motions: name one",
             asked=path,
             valid=", ".join(map(str, list(data)[:20])),
-            next_command="MotionFileConfig(motion=NAME)",
+            next_command="motion_files.motion=NAME",
         )
     if motion not in data:
         raise unknown_name("motion of the file", motion, map(str, data))

@@ -89,7 +89,7 @@ def points_by_name(joints: tuple[Joint, ...], given: dict[str, str]) -> dict[str
             "another skeleton: these points have no joint of a known name",
             asked=", ".join(missing),
             found=", ".join(name for name, joint in zip(names, joints, strict=True) if not joint.is_end),
-            next_command=f"name them: MotionFileConfig(names={{{missing[0]!r}: 'its joint', ...}})",
+            next_command=f"name them: 'motion_files.names={{{missing[0]}: ITS_JOINT, ...}}'",
         )
     return out
 

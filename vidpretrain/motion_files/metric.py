@@ -71,7 +71,7 @@ def unit_m(p: np.ndarray, config: MotionFileConfig, path) -> tuple[float, float]
                 f"a {what} of {size:.3g} is no person's in {', '.join(UNITS)}",
                 asked=path,
                 valid=f"{low:.2f} to {high:.2f} m",
-                next_command="MotionFileConfig(unit_m=METRES_PER_UNIT)",
+                next_command="motion_files.unit_m=METRES_PER_UNIT",
             )
         unit = fits[0]
     return unit, unit * size / share
@@ -101,7 +101,7 @@ def _vertical(p: np.ndarray, path) -> str:
         if len(spine):
             break
     else:
-        raise InputError("no frame shows which way is up", asked=path, next_command="MotionFileConfig(up='z')")
+        raise InputError("no frame shows which way is up", asked=path, next_command="motion_files.up=z")
     mean = np.median(spine / np.linalg.norm(spine, axis=1, keepdims=True), axis=0)
     axis = int(np.argmax(np.abs(mean)))
     if axis == 0 or mean[axis] < 0.5:
@@ -110,6 +110,6 @@ def _vertical(p: np.ndarray, path) -> str:
             f"the person {found}: shoulders over feet point along {np.round(mean, 2).tolist()}",
             asked=path,
             valid="y or z up",
-            next_command="MotionFileConfig(up='-y'), or another of x y z -x -y -z, if that is right",
+            next_command="motion_files.up=-y, or another of x y z -x -y -z, if that is right",
         )
     return "xyz"[axis]

@@ -11,7 +11,7 @@ from vidpretrain.motion_files.raw import HUMAN
 from vidpretrain.retarget.human import HANDEDNESS_MARGIN, handedness
 from vidpretrain.skeletons import HAND_SLICES, SIDES
 
-_NEXT = "MotionFileConfig(mirrored='swap') puts it on the other side; a wrong recording stays wrong"
+_NEXT = "motion_files.mirrored=swap puts it on the other side; a wrong recording stays wrong"
 
 
 def evidence(p_hand: np.ndarray, side: str) -> float:
@@ -34,7 +34,7 @@ def place_lone_hand(p: np.ndarray, config: MotionFileConfig, path) -> np.ndarray
         if abs(vote) < 0.5:
             raise InputError(
                 "a left or a right hand? thumb and fingers do not tell", asked=path,
-                next_command="MotionFileConfig(side='left') or side='right'",
+                next_command="motion_files.side=left or motion_files.side=right",
             )  # fmt: skip
         side = "left" if vote > 0 else "right"
     out = np.full_like(p, np.nan)

@@ -19,7 +19,7 @@ from vidpretrain.errors import InputError
 from vidpretrain.pipeline import serialize
 
 _PACKAGE = Path(vidpretrain.__file__).parent
-_VOCABULARY = ("types.py", "geometry.py", "timebase.py", "skeletons.py")
+_VOCABULARY = ("types", "geometry.py", "timebase.py", "skeletons.py")
 
 
 @cache

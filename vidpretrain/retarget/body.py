@@ -87,7 +87,7 @@ def place_body(
         )
 
     T_world_torso, _ = human.torso(grid)
-    sigma = np.nanmean([grid.sigma(f"{side}_ankle") for side in SIDES], axis=0) if seen.any() else np.zeros(len(seen))
+    sigma = _ankle_sigma(grid) if seen.any() else np.zeros(len(seen))
     hips = move(_filled(root, seen))
     middle = size.p_base_hips
     apart = np.nanmedian(np.linalg.norm(grid.point("left_hip") - grid.point("right_hip"), axis=1))
@@ -129,6 +129,14 @@ def _foot(grid: GridMotion, side: str, root: np.ndarray, ankle_m: float, seen: n
     x = np.where(np.isfinite(toes), toes, ahead)
     q = human.frame(np.where(seen[:, None], x, np.nan), knee - ankle)
     return geometry.pose(q, ankle - ankle_m * geometry.rotate(q, np.array([0.0, 0, 1.0])))
+
+
+def _ankle_sigma(grid: GridMotion) -> np.ndarray:
+    """Mean sigma (t) of the ankles that are known; NaN where neither is."""
+    each = np.stack([grid.sigma(f"{side}_ankle") for side in SIDES])
+    known = np.isfinite(each)
+    total = np.where(known, each, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _filled(T: np.ndarray, known: np.ndarray) -> np.ndarray:

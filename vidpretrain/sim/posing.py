@@ -141,24 +141,17 @@ class Poser:
     def _arm(self, side: str, trunk: Pose, target: HandTarget) -> tuple[dict[str, np.ndarray], np.ndarray, float]:
         """Rotations of the arm's bones, the wrist's position, and how far out of reach the target is.
 
-        Two-link solution: the elbow lies in the plane of shoulder, wrist and a pole that points down and out.
+        The elbow lies in the plane of shoulder, wrist and a pole that points down and out.
         """
         c, at, rest = LETTER[side], self._at, self.body.p_rest
         shoulder, elbow, wrist = (rest[at[f"{n}.{c}"]] for n in ("upperarm01", "lowerarm01", "wrist"))
         upper, fore = elbow - shoulder, wrist - elbow
-        a, b = np.linalg.norm(upper), np.linalg.norm(fore)
+        a, b = float(np.linalg.norm(upper)), float(np.linalg.norm(fore))
         start = trunk.p[at[f"upperarm01.{c}"]]
-        way = target.p_world_wrist - start
-        distance = np.linalg.norm(way)
-        reach = np.clip(distance, abs(a - b) * 1.02, (a + b) * 0.995)
-        ahead = way / distance
         pole = np.array([-0.35, 0.55 if side == "left" else -0.55, -1.0])
-        pole = geometry.normalize(pole - (pole @ ahead) * ahead)
-        along = (a * a - b * b + reach * reach) / (2 * reach)
-        joint = start + along * ahead + np.sqrt(max(a * a - along * along, 0.0)) * pole
-        hand = start + reach * ahead
-        D_upper = _align(upper, np.cross(upper, fore), joint - start, np.cross(joint - start, hand - joint))
-        D_fore = _align(fore, np.cross(upper, fore), hand - joint, np.cross(joint - start, hand - joint))
+        joint, hand = geometry.two_link(start, target.p_world_wrist, a, b, pole, fullest=0.995)
+        D_upper = turned(upper, np.cross(upper, fore), joint - start, np.cross(joint - start, hand - joint))
+        D_fore = turned(fore, np.cross(upper, fore), hand - joint, np.cross(joint - start, hand - joint))
         D_hand = target.R_world_palm @ self._palm_rest[side].T
         axis = fore / b
         twist = _twist(D_fore.T @ D_hand, axis)
@@ -169,7 +162,7 @@ class Poser:
             f"lowerarm02.{c}": D_fore @ turn(axis, 0.7 * twist),
             f"wrist.{c}": D_hand,
         }
-        return rotations, hand, float(abs(distance - reach))
+        return rotations, hand, float(np.linalg.norm(target.p_world_wrist - hand))
 
     def _fingers(self, side: str, curl: np.ndarray) -> dict[str, np.ndarray]:
         out = {}
@@ -198,8 +191,8 @@ class Poser:
         return (self.keypoints(pose)[skeletons.HAND_SLICES[side]] - wrist) @ palm
 
 
-def _align(u0: np.ndarray, n0: np.ndarray, u: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Rotation that takes direction u0 to u and the normal n0 to n."""
+def turned(u0: np.ndarray, n0: np.ndarray, u: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Rotation (3 3) that takes direction u0 to u exactly, and the side direction n0 as near to n as that allows."""
 
     def frame(x, z):
         x = geometry.normalize(x)

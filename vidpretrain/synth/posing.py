@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from vidpretrain import geometry, skeletons
-from vidpretrain.sim.posing import FINGERS, LETTER, Pose, Poser, palm_frame
+from vidpretrain.sim.posing import FINGERS, LETTER, Pose, Poser, palm_frame, turned
 
 _AT = skeletons.skeleton("human75").index
 _SPINE = tuple(f"spine0{k}" for k in range(5, 0, -1))  # from the pelvis up
@@ -26,17 +26,12 @@ class WholePoser(Poser):
         c, rest = LETTER[side], self.body.p_rest
         hip, knee, ankle = (rest[self._at[f"{name}.{c}"]] for name in ("upperleg01", "lowerleg01", "foot"))
         upper, lower = knee - hip, ankle - knee
-        a, b = np.linalg.norm(upper), np.linalg.norm(lower)
+        a, b = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
         start = trunk.p[self._at[f"upperleg01.{c}"]]
-        way = ankle - start
-        reach = np.clip(np.linalg.norm(way), abs(a - b) * 1.02, (a + b) * 0.9995)
-        ahead = way / np.linalg.norm(way)
-        pole = geometry.normalize(np.array([1.0, 0.0, 0.0]) - ahead[0] * ahead)
-        along = (a * a - b * b + reach * reach) / (2 * reach)
-        joint = start + along * ahead + np.sqrt(max(a * a - along * along, 0.0)) * pole
+        joint, end = geometry.two_link(start, ankle, a, b, np.array([1.0, 0.0, 0.0]), fullest=0.9995)
         left = np.array([0.0, 1.0, 0.0])
         D_upper = turned(upper, left, joint - start, left)
-        D_lower = turned(lower, left, start + reach * ahead - joint, left)
+        D_lower = turned(lower, left, end - joint, left)
         return _leg_bones(c, D_upper, D_lower, np.eye(3))
 
     def follow(self, p: np.ndarray, root: np.ndarray, hand_curl: np.ndarray) -> Pose:
@@ -114,17 +109,6 @@ class WholePoser(Poser):
                     geometry.quat_exp(turn * self._flex[side][finger][k])
                 )
         return out
-
-
-def turned(u0: np.ndarray, n0: np.ndarray, u: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Rotation (3 3) that takes direction u0 to u exactly, and the side direction n0 as near to n as that allows."""
-
-    def frame(x, z):
-        x = geometry.normalize(x)
-        z = geometry.normalize(z - (z @ x) * x)
-        return np.stack([x, np.cross(z, x), z], axis=1)
-
-    return frame(u, n) @ frame(u0, n0).T
 
 
 def _frame(p: np.ndarray, part: str) -> np.ndarray:

@@ -20,27 +20,28 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from vidpretrain.types.activity import Activity, Stretch
+from vidpretrain.types.base import Frozen, same_length
 
-class Frozen:
-    """Base of the data objects: arrays become read-only views when the object is made."""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                view = value.view()
-                view.flags.writeable = False
-                object.__setattr__(self, field.name, view)
-        self.check()
-
-    def check(self) -> None:
-        """Raise ValueError where fields contradict each other; overridden by the objects that need it."""
-
-
-def _same_length(owner: object, **arrays: np.ndarray | None) -> None:
-    lengths = {name: len(array) for name, array in arrays.items() if array is not None}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"{type(owner).__name__}: lengths differ: {lengths}")
+__all__ = [
+    "ActionSpec",
+    "Activity",
+    "Camera",
+    "Clip",
+    "Episode",
+    "FaultName",
+    "Frozen",
+    "Group",
+    "HumanMotion",
+    "InputFault",
+    "PoseTrack",
+    "Reason",
+    "Reject",
+    "RobotMotion",
+    "Source",
+    "Stretch",
+    "Trajectory",
+]
 
 
 class Reason(enum.StrEnum):
@@ -176,7 +177,7 @@ class PoseTrack(Frozen):
     confidence: Float64[np.ndarray, "t k"]
 
     def check(self) -> None:
-        _same_length(
+        same_length(
             self,
             time_ns=self.time_ns,
             p_image_keypoint=self.p_image_keypoint,
@@ -219,7 +220,7 @@ class HumanMotion(Frozen):
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
-        _same_length(
+        same_length(
             self,
             time_ns=self.time_ns,
             T_world_root=self.T_world_root,
@@ -229,44 +230,6 @@ class HumanMotion(Frozen):
             valid=self.valid,
             imputed=self.imputed,
             contact=self.contact,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """A piece of a motion, [start_ns, exclusive_end_ns): what is done in it ("" when not told) and who says so."""
-
-    start_ns: int
-    exclusive_end_ns: int
-    idle: bool = False
-    instruction: str = ""
-    told_by: Literal["", "narration", "captioner"] = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Activity(Frozen):
-    """What both hands (columns left, right) do over the frames of a motion, and its stretches, which cover all of it.
-
-    `grasp` is a hand that is closed; `contact` the probability that it touches something, guessed from the hand alone
-    (no object is looked for); `known` where the hand may be used: elsewhere `grasp` is false, the rest NaN.
-    """
-
-    clip_id: str
-    time_ns: Int64[np.ndarray, " t"]
-    wrist_speed_m_s: Float64[np.ndarray, "t 2"]
-    grasp: Bool[np.ndarray, "t 2"]
-    contact: Float64[np.ndarray, "t 2"]
-    known: Bool[np.ndarray, "t 2"]
-    stretches: tuple[Stretch, ...]
-
-    def check(self) -> None:
-        _same_length(
-            self,
-            time_ns=self.time_ns,
-            wrist_speed_m_s=self.wrist_speed_m_s,
-            grasp=self.grasp,
-            contact=self.contact,
-            known=self.known,
         )
 
 
@@ -306,7 +269,7 @@ class RobotMotion(Frozen):
     faults: tuple[InputFault, ...] = ()
 
     def check(self) -> None:
-        _same_length(
+        same_length(
             self,
             time_ns=self.time_ns,
             T_world_base=self.T_world_base,
@@ -385,7 +348,7 @@ class Trajectory(Frozen):
     imputed: Bool[np.ndarray, "t d"]
 
     def check(self) -> None:
-        _same_length(
+        same_length(
             self,
             state=self.state,
             action=self.action,
@@ -414,6 +377,4 @@ class Episode(Frozen):
     code_version: str
 
     def check(self) -> None:
-        _same_length(
-            self, state=self.trajectory.state, frame_time_ns=self.frame_time_ns, source_frame=self.source_frame
-        )
+        same_length(self, state=self.trajectory.state, frame_time_ns=self.frame_time_ns, source_frame=self.source_frame)
