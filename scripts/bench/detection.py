@@ -111,13 +111,13 @@ def measure(path: Path, kind: str, frames: int) -> dict[str, Any]:
 
 def look(path: Path, frames: int):
     """Tracks of the first `frames` decoded frames of a video, unjudged, and the processor's seconds."""
-    from vidpretrain.pose import PoseConfig, load_estimator
+    from vidpretrain.pose import PoseConfig, RejectConfig, load_estimator
     from vidpretrain.types import Clip, Reject
     from vidpretrain.video import probe
 
     info = probe(path)
     if isinstance(info, Reject):
-        raise SystemExit(f"{path}: {info.detail}")
+        raise RuntimeError(f"{path}: {info.detail}")
     end = min(frames, info.frame_count) - 1
     clip = Clip(
         clip_id=path.stem,
@@ -129,9 +129,16 @@ def look(path: Path, frames: int):
         height_px=info.height_px,
     )
     start = time.process_time()
-    tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig())
+    unjudged = RejectConfig(
+        max_dark_share=1.0,
+        max_blurred_share=1.0,
+        max_crowd_share=1.0,
+        max_upside_down_share=1.0,
+        max_sideways_share=1.0,
+    )
+    tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig(), unjudged)
     if isinstance(tracks, Reject):
-        raise SystemExit(f"{path}: {tracks.detail}")
+        raise RuntimeError(f"{path}: {tracks.detail}")
     return tracks, time.process_time() - start
 
 
