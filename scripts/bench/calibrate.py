@@ -3,8 +3,8 @@
     python scripts/bench/calibrate.py [--clips 128] [--out runs/bench] [--table vidpretrain/motion/calibration.yaml]
 
 By kind of point the 90 % radius of the error is fitted to cues as a quantile (pinball loss on its logarithm, weights of
-the sign that each cue must have, every clip alike): the square root of (share x depth)^2 + exp(bias + weights x cues)^2,
-the share being the one that does best on people left out in turn. A few weights per kind, nothing of a single clip. The
+the sign that each cue must have, every clip alike): the root of (share x depth)^2 + exp(bias + weights x cues)^2, with
+the share that does best on people left out in turn. A few weights per kind, nothing of a single clip. The
 benchmark's held split shows none of these people, motions and cameras.
 """
 

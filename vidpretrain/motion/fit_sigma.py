@@ -1,6 +1,6 @@
 """How sure a fitted point is: one standard deviation per axis and frame, from cues and a table of calibrated weights.
 
-Two parts add up in squares. What a whole clip has wrong alike, a hand or a body of another size than assumed, is a share
+Two parts add up in squares. What a whole clip has wrong alike, a hand or body of another size than assumed, is a share
 of the distance; the rest has a logarithm linear in the cues, each weight of the sign that it must have, so that a worse
 cue never narrows sigma. The table, `calibration.yaml`, is made by scripts/bench/calibrate.py on rendered people whom no
 benchmark shows again, such that 90 % of the errors lie within 2.5 sigma. Errors have heavier tails than a Gaussian's:
@@ -66,11 +66,10 @@ def predict(kind: str, cues: Cues, table: dict[str, Any] | None = None) -> Float
     for name, line in own["cues"].items():
         value = np.where(np.isfinite(cues[name]), cues[name], line["middle"])
         log = log + line["weight"] * (np.clip(value, line["low"], line["high"]) - line["middle"])
-    depth = np.where(np.isfinite(cues["depth"]), cues["depth"], 0.0)
-    depth_m = np.exp(depth)
-    if "depth" in own["cues"]:
-        log = log + np.maximum(depth - own["cues"]["depth"]["high"], 0.0)
-    return np.hypot(np.exp(log), own["of_depth"] * depth_m)
+    usual = own["cues"].get("depth", {"middle": 0.0, "high": np.inf})
+    depth = np.where(np.isfinite(cues["depth"]), cues["depth"], usual["middle"])
+    log = log + np.maximum(depth - usual["high"], 0.0)
+    return np.hypot(np.exp(log), own["of_depth"] * np.exp(depth))
 
 
 def hand_cues(
