@@ -69,6 +69,8 @@ def build(kind: type[C], data: dict[str, Any], where: str = "") -> C:
     known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     for key in data:
+        if moved := getattr(kind, "MOVED", {}).get(key):
+            raise ConfigError(f"'{where}{key}' has moved", asked=f"{where}{key}", valid=moved)
         if key not in known:
             raise ConfigError(
                 f"unknown key '{where}{key}'{nearest(str(key), known)}", asked=f"{where}{key}", valid=", ".join(known)

@@ -3,12 +3,13 @@
 
     python scripts/bench/transfer.py [--config configs/bench/transfer.yaml] [--out runs/bench/transfer]
                                      [--limit CELLS] [--arms scratch,pretrained] [--demos 5,100] [--sets 0]
+                                     [--flips none,time]
                                      [--lines docs/results/transfer.jsonl] [--smoke] [KEY=VALUE ...]
 
 Every finished cell is one line of OUT/transfer.jsonl (also written to --lines when given); one that is there is not run
-again, one that was killed starts again with the training it had done. `--arms`, `--demos`, `--sets` choose cells to run
-now, KEY=VALUE changes the configuration (and so the cells). `--table` prints what is there and runs nothing.
-`--smoke` makes everything small: it runs through in minutes and says nothing about transfer.
+again, one that was killed starts again with the training it had done. `--arms`, `--demos`, `--sets`, `--flips` choose
+cells to run now, KEY=VALUE changes the configuration (and so the cells). `--table` prints what is there and runs
+nothing. `--smoke` makes everything small: it runs through in minutes and says nothing about transfer.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", help="run these arms only")
     parser.add_argument("--demos", help="run these sizes only (zero counts as 0)")
     parser.add_argument("--sets", help="run these demonstration sets only")
+    parser.add_argument("--flips", help="run these flipped bridges only; 'none' are the cells without")
     parser.add_argument("--smoke", action="store_true", help="everything small")
     parser.add_argument("--table", action="store_true", help="run nothing, print what is there")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
@@ -84,6 +86,7 @@ def wanted(asked: argparse.Namespace, cell: Any) -> bool:
     return (
         (asked.arms is None or cell.arm in asked.arms.split(","))
         and (asked.demos is None or str(cell.demos) in asked.demos.split(","))
+        and (asked.flips is None or (cell.flip or "none") in asked.flips.split(","))
         and (asked.sets is None or str(cell.number) in asked.sets.split(","))
     )
 

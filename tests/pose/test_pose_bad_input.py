@@ -287,3 +287,11 @@ def test_black_frames_and_an_empty_room_in_the_middle(clips, run, pictures, gone
     for track in tracks:
         assert not track.found[list(away)].any()
         assert track.found[[7, 14]].all() or track.skeleton != "body33"
+    clip, _ = clip_of(clips / "front.mp4")
+    config = MotionConfig(height_m=truth.height_m, view="third")
+    made = build_motion(tracks, clip, config, {"K": truth.K.tolist()})
+    assert not isinstance(made, Reject), made
+    (whole,) = made  # half a second is bridged, and marked; more would divide the clip
+    imputed = np.flatnonzero(whole.imputed[:, 11:13].all(axis=1))
+    np.testing.assert_array_equal(imputed, away)
+    assert not whole.imputed[:, [15, 16]][truth.seen.all(axis=1) & ~np.isin(np.arange(24), away)].any()

@@ -10,9 +10,9 @@ from pose_helpers import body, frames_ns, hand
 
 from vidpretrain.pose import PoseConfig, extract
 from vidpretrain.pose.body import is_sideways, is_upside_down
-from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import measure
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.pose.rejects import judge, refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import body_track, hand_track
 from vidpretrain.types import Clip, Reason, Reject
@@ -184,3 +184,23 @@ def test_altered_clips_of_a_signer(shared_video, landmarkers, tmp_path):
         refused = run(change)
         assert isinstance(refused, Reject)
         assert refused.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pose.rejects.min_frames=3", r"'pose\.rejects' has moved"),
+        ("motion.rejects.max_scale_sigma=1", r"'motion\.rejects' has moved"),
+        ("rejects.max_teleport_share=.5", r"'rejects\.max_teleport_share' has moved"),
+        ("rejects.min_frame=3", r"did you mean 'min_frames'"),
+    ],
+)
+def test_one_table_of_rejects_that_old_names_lead_to(override, message):
+    from vidpretrain import config
+    from vidpretrain.errors import ConfigError
+    from vidpretrain.workflow.config import RunConfig
+
+    with pytest.raises(ConfigError, match=message):
+        config.load(RunConfig, None, [override])
+    asked = config.load(RunConfig, None, ["rejects.min_frames=7", "rejects.max_scale_sigma=.2"])
+    assert (asked.data().rejects.min_frames, asked.data().rejects.max_scale_sigma) == (7, 0.2)

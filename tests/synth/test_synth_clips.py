@@ -151,7 +151,7 @@ def test_the_same_seed_makes_the_same_truth_and_pictures(rendered, tmp_path):
     for row, other in zip(found.rows[:2], again.rows, strict=True):
         for what in ("truth", "motion"):
             assert Path(row[what]).read_bytes() == Path(other[what]).read_bytes()
-        # the software renderer is not exact to the bit in every process: a few pixels at edges, then the codec
+        # the pictures are the same to the bit; the H.264 encoder is not always, in the last macroblocks (docs/log.md)
         off = np.abs(frames_of(row["video"]).astype(int) - frames_of(other["video"]).astype(int))
         assert (off > 0).mean() < 0.01
         assert off.mean() < 0.05

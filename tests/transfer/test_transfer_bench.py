@@ -44,6 +44,27 @@ def test_no_arm_has_other_training_than_another():
     assert max(config.demos) * 2 <= config.robot_episodes
 
 
+def test_a_key_holds_what_its_arm_uses(tmp_path):
+    import dataclasses
+
+    from vidpretrain.transfer.cells import Cell
+    from vidpretrain.transfer.run import Bench
+
+    plain = TransferConfig(robot_episodes=200)
+    longer = plain.replace(pretrain=plain.pretrain.replace(steps=7))
+    other = plain.replace(finetune=plain.finetune.replace(lr=1e-4))
+    fewer = plain.replace(demos=(5,), sets=1, play=dataclasses.replace(plain.play, workers=1))
+    cell = {arm: Cell(arm=arm, demos=5, number=0) for arm in ("scratch", "zero", "pretrained")}
+
+    def keys_of(config):
+        return {arm: Bench(config, tmp_path).key(one) for arm, one in cell.items()}
+
+    assert len(set(keys_of(plain).values())) == 3
+    assert keys_of(fewer) == keys_of(plain)
+    assert {arm for arm in cell if keys_of(longer)[arm] != keys_of(plain)[arm]} == {"zero", "pretrained"}
+    assert {arm for arm in cell if keys_of(other)[arm] != keys_of(plain)[arm]} == {"scratch", "pretrained"}
+
+
 def test_lines_of_other_cells_stay(bench, tmp_path):
     path = tmp_path / "lines.jsonl"
     bench.copy([{"key": "a", "v": 1}, {"key": "b", "v": 1}], path)

@@ -22,6 +22,7 @@ from vidpretrain.motion.rejects import refuse
 from vidpretrain.motion.scale import scaled
 from vidpretrain.motion.view import decide_view
 from vidpretrain.motion.world import World, foot_contact, root_pose, world_for
+from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.types import Camera, Clip, HumanMotion, PoseTrack, Reason, Reject
 
 TRACKS = ("hand21_left", "hand21_right", "body33")
@@ -33,12 +34,13 @@ def build_motion(
     config: MotionConfig,
     metadata: Mapping[str, Any] | None = None,
     seen: Background | CameraPath | None = None,
+    rejects: RejectConfig = USUAL,
 ) -> tuple[HumanMotion, ...] | Reject:
     """One `HumanMotion` (human75, world frame, metres) for each stretch with a hand or an arm, in order of time.
 
     `tracks` are hand21_left, hand21_right and body33 on one time grid, `metadata` what the file says of its lens
     (see `camera_for`), `seen` what its background did or its camera's path (None: the camera stands still). A bad clip
-    comes back as a Reject (TOO_SHORT, TELEPORTING, SCALE_UNKNOWN, NETWORKS_DISAGREE, CAMERA_NOT_SOLVED,
+    comes back as a Reject by `rejects` (TOO_SHORT, TELEPORTING, SCALE_UNKNOWN, NETWORKS_DISAGREE, CAMERA_NOT_SOLVED,
     HANDS_TOO_RARE, NO_USABLE_SEGMENT).
 
     Raises:
@@ -51,7 +53,7 @@ def build_motion(
         detail = f"{len(time_ns)} frames, {length_s:.2f} s; a segment needs {config.min_segment_s} s and 4 frames"
         return Reject(reason=Reason.TOO_SHORT, detail=detail)
     view, camera, body, hands = lift(named, clip, time_ns, config, metadata)
-    if (refused := refuse(named, camera, view, body is not None, config)) is not None:
+    if (refused := refuse(named, camera, view, body is not None, config, rejects)) is not None:
         return refused
     figures = assumptions(camera, config)
     path = solve_path(seen, camera, config.camera, view, metadata) if isinstance(seen, Background) else seen

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vidpretrain.camera.config import CameraConfig
 from vidpretrain.camera.intrinsics import DISTORTION_LENGTHS
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.gap_config import GapConfig
-from vidpretrain.motion.reject_config import MotionRejectConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +22,11 @@ class MotionConfig:
     of longer ones, is for `gaps` to say.
     """
 
+    MOVED: ClassVar[dict[str, str]] = {"rejects": "rejects (at the top)"}
+
     method: Literal["fit", "parts"] = "fit"  # one articulated human for the clip, or hands and body apart
     fit: FitConfig = field(default_factory=FitConfig)
     gaps: GapConfig = field(default_factory=GapConfig)
-    rejects: MotionRejectConfig = field(default_factory=MotionRejectConfig)
     # camera
     camera: CameraConfig = field(default_factory=CameraConfig)
     K: tuple[float, ...] | None = None

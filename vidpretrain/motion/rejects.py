@@ -8,6 +8,7 @@ import numpy as np
 
 from vidpretrain import skeletons, timebase
 from vidpretrain.motion.config import MotionConfig
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.types import Camera, PoseTrack, Reason, Reject
 
 _AT = skeletons.skeleton("body33").index
@@ -16,19 +17,24 @@ _TORSO_OF_HEIGHT = 0.283
 
 
 def refuse(
-    tracks: Mapping[str, PoseTrack], camera: Camera, view: str, body_seen: bool, config: MotionConfig
+    tracks: Mapping[str, PoseTrack],
+    camera: Camera,
+    view: str,
+    body_seen: bool,
+    config: MotionConfig,
+    limits: RejectConfig,
 ) -> Reject | None:
-    """TELEPORTING, SCALE_UNKNOWN or NETWORKS_DISAGREE, or None; thresholds are `config.rejects`.
+    """TELEPORTING, SCALE_UNKNOWN or NETWORKS_DISAGREE, or None; thresholds are `limits`.
 
     The body counts where it is the person's: in third person and not made up (`body_seen`).
     """
     body = tracks["body33"]
     torso_px, ok = _torso(body, config)
-    if view == "third" and body_seen and (found := _teleporting(body, torso_px, ok, config)):
+    if view == "third" and body_seen and (found := _teleporting(body, torso_px, ok, config, limits)):
         return found
-    if found := _scale(camera, config):
+    if found := _scale(camera, config, limits):
         return found
-    return _disagreeing(tracks, torso_px, ok, config) if view == "third" and body_seen else None
+    return _disagreeing(tracks, torso_px, ok, config, limits) if view == "third" and body_seen else None
 
 
 def _torso(body: PoseTrack, config: MotionConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -41,8 +47,10 @@ def _torso(body: PoseTrack, config: MotionConfig) -> tuple[np.ndarray, np.ndarra
     return np.maximum(length, across), np.asarray(ok)
 
 
-def _teleporting(body: PoseTrack, torso_px: np.ndarray, ok: np.ndarray, config: MotionConfig) -> Reject | None:
-    limits, step_s = config.rejects, np.diff(body.time_ns) / timebase.NS_PER_S
+def _teleporting(
+    body: PoseTrack, torso_px: np.ndarray, ok: np.ndarray, config: MotionConfig, limits: RejectConfig
+) -> Reject | None:
+    step_s = np.diff(body.time_ns) / timebase.NS_PER_S
     both = ok[1:] & ok[:-1]
     if not both.any():
         return None
@@ -53,27 +61,27 @@ def _teleporting(body: PoseTrack, torso_px: np.ndarray, ok: np.ndarray, config: 
     metres = moved / np.maximum(larger, 1.0) * _TORSO_OF_HEIGHT * config.person_height_m
     jumps = (metres / step_s[both] > limits.max_body_speed_m_s) | (larger / smaller > limits.max_size_step)
     share = float(jumps.mean())
-    if share <= limits.max_teleport_share:
+    if share <= limits.max_body_jumps:
         return None
-    detail = f"{share:.0%} of the body's steps are no person's; {limits.max_teleport_share:.0%} may be"
+    detail = f"{share:.0%} of the body's steps are no person's; {limits.max_body_jumps:.0%} may be"
     return Reject(reason=Reason.TELEPORTING, detail=detail)
 
 
-def _scale(camera: Camera, config: MotionConfig) -> Reject | None:
+def _scale(camera: Camera, config: MotionConfig, limits: RejectConfig) -> Reject | None:
     size = config.size_uncertainty if config.height_m is None else 0.0
     lens = config.fov_uncertainty if camera.intrinsics_from == "assumed" else 0.0
     sigma = float(np.hypot(size, lens))
-    if sigma <= config.rejects.max_scale_sigma:
+    if sigma <= limits.max_scale_sigma:
         return None
     unknown = " and ".join([*(["height"] if size else []), *(["lens"] if lens else [])])
-    detail = f"distances are known to {sigma:.0%}, {config.rejects.max_scale_sigma:.0%} are wanted; give the {unknown}"
+    detail = f"distances are known to {sigma:.0%}, {limits.max_scale_sigma:.0%} are wanted; give the {unknown}"
     return Reject(reason=Reason.SCALE_UNKNOWN, detail=detail)
 
 
 def _disagreeing(
-    tracks: Mapping[str, PoseTrack], torso_px: np.ndarray, ok: np.ndarray, config: MotionConfig
+    tracks: Mapping[str, PoseTrack], torso_px: np.ndarray, ok: np.ndarray, config: MotionConfig, limits: RejectConfig
 ) -> Reject | None:
-    body, limits = tracks["body33"], config.rejects
+    body = tracks["body33"]
     apart = []
     for side in skeletons.SIDES:
         hand, wrist = tracks[f"hand21_{side}"], _AT(f"{side}_wrist")

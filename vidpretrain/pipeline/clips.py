@@ -146,8 +146,8 @@ def process_clip(task: ClipTask) -> ClipOutcome:
     shown = (task.info.rotation_deg, task.info.mirrored)
     window = (task.info.sha256, clip.start_ns, clip.exclusive_end_ns, clip.clip_id, shown)
     first, last = video.frame_range(task.info, clip)
-    pose_key = work.store.key("pose", window, config.video_key(), config.pose, rooms=_POSE_ROOMS)
-    tracks = work.stage("pose", pose_key, lambda: pose.extract(clip, task.info, config.pose))
+    pose_key = work.store.key("pose", window, config.video_key(), config.pose, config.rejects, rooms=_POSE_ROOMS)
+    tracks = work.stage("pose", pose_key, lambda: pose.extract(clip, task.info, config.pose, config.rejects))
     result = {"source_id": task.source.source_id, "clip": clip, "frames": last - first}
     if isinstance(tracks, Reject):
         return _outcome(work, result, reject=tracks)
@@ -161,8 +161,12 @@ def process_clip(task: ClipTask) -> ClipOutcome:
         camera_key = work.store.key("camera", pose_key, config.motion.camera, lens, rooms=_CAMERA_ROOMS)
         how = config.motion.camera
         seen = work.stage("camera", camera_key, lambda: camera.observe(clip, task.info, tracks, how, lens))
-    motion_key = work.store.key("motion", pose_key, config.motion, metadata, rooms=_MOTION_ROOMS)
-    motions = work.stage("motion", motion_key, lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen))
+    motion_key = work.store.key("motion", pose_key, config.motion, config.rejects, metadata, rooms=_MOTION_ROOMS)
+    motions = work.stage(
+        "motion",
+        motion_key,
+        lambda: motion.build_motion(tracks, clip, config.motion, metadata, seen, config.rejects),
+    )
     if isinstance(motions, Reject):
         return _outcome(work, result, reject=motions)
     said = segments.narration_of(task.source.uri, config.segments.narration)

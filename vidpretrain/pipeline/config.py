@@ -9,6 +9,7 @@ from typing import Any
 from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.segments.config import SegmentConfig
 from vidpretrain.video.config import VideoConfig
@@ -24,6 +25,7 @@ class DataConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    rejects: RejectConfig = field(default_factory=RejectConfig)
     segments: SegmentConfig = field(default_factory=SegmentConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     feasibility: FeasibilityConfig = field(default_factory=FeasibilityConfig)

@@ -6,6 +6,7 @@ frames. Both are decided over time by dynamic programming on two states.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from vidpretrain.timebase import NS_PER_S
 _LIMBS = list(range(11, 17)) + list(range(23, 29))
 _SWITCH = 5.0  # log-odds that a change between "somebody" and "nobody" costs
 _DOUBT = -1.0  # a frame of less than this is left out even while somebody is there
+_BRIDGE_S = 1.0
 _MIRROR = list(skeleton("body33").mirror)
 
 
@@ -120,6 +122,32 @@ def two_state_path(unary: Float64[np.ndarray, "t 2"], pair: Float64[np.ndarray, 
     for t in range(len(unary) - 1, 0, -1):
         path[t - 1] = back[t, path[t]]
     return path
+
+
+def bridged(bodies: Sequence[BodySighting | None], time_ns: Int64[np.ndarray, " t"]) -> list[BodySighting | None]:
+    """The bodies; in gaps of up to `_BRIDGE_S` what lies between the two around them, and as long before the first and
+    after the last one these: whose hands are whose has to be said there as well, and the person has hardly left.
+    """
+    out = list(bodies)
+    found = [t for t, body in enumerate(bodies) if body is not None]
+    for a, b in itertools.pairwise(found):
+        if b - a < 2 or time_ns[b] - time_ns[a] > _BRIDGE_S * NS_PER_S:
+            continue
+        first, last = bodies[a], bodies[b]
+        if first is None or last is None:
+            continue
+        for t in range(a + 1, b):
+            share = float(time_ns[t] - time_ns[a]) / float(time_ns[b] - time_ns[a])
+            mixed = [
+                (1.0 - share) * getattr(first, name) + share * getattr(last, name)
+                for name in ("p_image", "p_relative", "visibility")
+            ]
+            out[t] = BodySighting(p_image=mixed[0], p_relative=mixed[1], visibility=mixed[2])
+    for t in range(len(out)):
+        end = None if not found or found[0] < t < found[-1] else found[0] if t < found[0] else found[-1]
+        if end is not None and abs(int(time_ns[t] - time_ns[end])) <= _BRIDGE_S * NS_PER_S:
+            out[t] = bodies[end]
+    return out
 
 
 def mirrored(body: BodySighting) -> BodySighting:

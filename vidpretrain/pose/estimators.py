@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vidpretrain.errors import MissingExtra, unknown_name
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.rejects import judge
 from vidpretrain.types import Clip, PoseTrack, Reject
 from vidpretrain.video.info import VideoInfo
@@ -24,7 +25,7 @@ class Estimator(Protocol):
     """Finds one person: made without arguments, and used for clip after clip in one process."""
 
     def estimate(
-        self, clip: Clip, info: VideoInfo, config: PoseConfig
+        self, clip: Clip, info: VideoInfo, config: PoseConfig, rejects: RejectConfig = USUAL
     ) -> tuple[PoseTrack, PoseTrack, PoseTrack] | Reject:
         """Tracks `hand21_left`, `hand21_right`, `body33` on one rising time grid inside the clip, sides anatomical."""
         ...
@@ -58,18 +59,20 @@ def load_estimator(name: str) -> Estimator:
         ) from None
 
 
-def extract(clip: Clip, info: VideoInfo, config: PoseConfig) -> tuple[PoseTrack, PoseTrack, PoseTrack] | Reject:
+def extract(
+    clip: Clip, info: VideoInfo, config: PoseConfig, rejects: RejectConfig = USUAL
+) -> tuple[PoseTrack, PoseTrack, PoseTrack] | Reject:
     """Tracks of the clip's person: `hand21_left`, `hand21_right`, `body33`, on one time grid.
 
     The grid is the decoded frames of the clip (thinned to `max_rate_hz`), times in ns since the start of the source.
     Image points are pixels of the full upright picture; relative points are metres in the camera's axes around the
     hand's or the hips' centre. Where nothing was found confidence is 0 and points are NaN.
 
-    Returns a Reject for clips without use; the reasons and their thresholds are `config.rejects`.
+    Returns a Reject for clips without use; the reasons and their thresholds are `rejects`.
 
     Raises:
         UnknownName: no such estimator.
         MissingAsset, MissingExtra: a model or package is not on this machine.
     """
-    tracks = load_estimator(config.estimator).estimate(clip, info, config)
-    return tracks if isinstance(tracks, Reject) else judge(tracks, config.rejects, info.width_px, info.height_px)
+    tracks = load_estimator(config.estimator).estimate(clip, info, config, rejects)
+    return tracks if isinstance(tracks, Reject) else judge(tracks, rejects, info.width_px, info.height_px)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from vidpretrain.pose.observations import BodySighting, HandSighting
+from vidpretrain.pose.arms import Arm, arm_of
+from vidpretrain.pose.observations import PALM, BodySighting, HandSighting, distance
 from vidpretrain.timebase import NS_PER_S
 
-PALM = [0, 5, 9, 13, 17]
-_ORIGINS = ("frame", "crop", "edge", "tile")
+_ORIGINS = ("frame", "crop", "light", "near", "edge", "tile")
 _MOST = 6  # candidates of one frame
 _REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to the next, and per second out of sight
 _GAP_S = 0.25
@@ -28,12 +28,31 @@ _NEARER = 1.0  # most that a hand gains for being nearer to one wrist; far from 
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
 _SWAP, _FADES_S = 8.0, 0.15  # cost of standing where the other side's hand was, half of it after this time
-_NEW = {"frame": 1.5, "crop": 2.5, "edge": 4.0, "tile": 5.0}  # cost of a hand that comes new, by its origin
+_NEW = {
+    "frame": 1.5,
+    "crop": 2.5,
+    "light": 3.0,
+    "near": 3.0,
+    "edge": 4.0,
+    "tile": 5.0,
+}  # cost of a hand that comes new, by its origin
 _BACK = 0.2  # share of it where a hand of this side was lost nearby
 _MOVE = 1.0
-_GOOD = {"frame": 1.0, "crop": 0.5, "edge": 0.3, "tile": 0.2}  # gain of a candidate by its origin
+_GOOD = {
+    "frame": 1.0,
+    "crop": 0.5,
+    "light": 0.5,
+    "near": 0.4,
+    "edge": 0.3,
+    "tile": 0.2,
+}  # gain of a candidate by its origin
 _LABEL = {True: 0.35, False: 0.08}  # weight of label and chirality, close to the camera and far
 _ALONE = 0.35  # and where no body is seen
+_BENT = 2.5  # what it costs a hand to point back along the forearm
+_HELD = 3.0  # what each hand length costs that an arm would be too long
+_SLACK = 1.3  # times as far may a hand be from the wrist of a body that is guessed
+_FROM = 0.6  # weight of the edge that the arm comes from
+_THERE, _DOUBT = 0.75, 4.0  # presence that is neither for a hand nor against it, and what one more or less counts
 
 
 def assign(
@@ -41,10 +60,16 @@ def assign(
     bodies: Sequence[BodySighting | None],
     time_ns: Int64[np.ndarray, " t"],
     long_side_px: float,
+    size_px: tuple[int, int] | None = None,
+    seen: Sequence[bool] | None = None,
 ) -> tuple[list[HandSighting | None], list[HandSighting | None]]:
-    """Left and right hand of every frame, or None. `bodies` are the real ones, with their sides right."""
+    """Left and right hand of every frame, or None. `bodies` are the real ones, with their sides right.
+
+    With the picture's `size_px` (width, height) it counts where the arms of hands without a body come from. Bodies that
+    are not `seen` but guessed (`body.bridged`) say less.
+    """
     candidates = [distinct(hands)[:_MOST] for hands in sightings]
-    chosen = best_path(candidates, bodies, time_ns, long_side_px)
+    chosen = best_path(candidates, bodies, time_ns, long_side_px, size_px, seen)
     out: tuple[list[HandSighting | None], list[HandSighting | None]] = ([], [])
     for hands, pair in zip(candidates, chosen, strict=True):
         for side, index in enumerate(pair):
@@ -60,12 +85,6 @@ def distinct(hands: Sequence[HandSighting]) -> list[HandSighting]:
         if all(distance(hand, other) > 0.35 for other in kept):
             kept.append(hand)
     return kept
-
-
-def distance(a: HandSighting, b: HandSighting) -> float:
-    """Mean distance of the palms' points in lengths of the longer hand."""
-    apart = np.linalg.norm(a.p_image[PALM] - b.p_image[PALM], axis=1).mean()
-    return float(apart / max(a.length_px, b.length_px, 1.0))
 
 
 def side_evidence(hand: HandSighting) -> float:
@@ -94,24 +113,49 @@ def told_by_body(hand: HandSighting | None, body: BodySighting | None, side: int
     return bool(apart[side] < max(_WRIST, 0.8 * hand.length_px / body.size_px) and apart[1 - side] > apart[side] + 0.15)
 
 
-def gains(hands: Sequence[HandSighting], body: BodySighting | None, long_side_px: float) -> Float64[np.ndarray, "n 2"]:
-    """What each candidate gains as a left and as a right hand; leaving it out gains nothing."""
+def against_forearm(hand: HandSighting, body: BodySighting, side: int) -> float:
+    """How much a hand points back to the elbow of that side (0 left), where the forearm is seen at length; 0 to 1."""
+    forearm = body.p_image[15 + side] - body.p_image[13 + side]
+    along = hand.p_image[PALM[1:]].mean(0) - hand.p_image[0]
+    seen, size = float(np.linalg.norm(forearm)), float(np.linalg.norm(along))
+    cosine = float(along @ forearm) / max(seen * size, 1e-6)
+    return float(np.clip((-cosine - 0.2) / 0.6, 0.0, 1.0) * np.clip(seen / (0.3 * body.size_px), 0.0, 1.0))
+
+
+def gains(
+    hands: Sequence[HandSighting],
+    body: BodySighting | None,
+    long_side_px: float,
+    arms: Sequence[Arm] | None = None,
+    slack: float = 1.0,
+) -> Float64[np.ndarray, "n 2"]:
+    """What each candidate gains as a left and as a right hand; leaving it out gains nothing.
+
+    Without a body the hands' `arms` count: where they come from, and whether they would be too long. `slack` is how
+    many times as far from the body's wrists a hand may be.
+    """
     out = np.zeros((len(hands), 2))
     for i, hand in enumerate(hands):
         own, quality = side_evidence(hand), _GOOD[hand.origin]
+        if hand.presence is not None and hand.origin != "near":
+            quality += float(np.clip(_DOUBT * (hand.presence - _THERE), -2.5, 0.5))
         if body is None:
             lone = -0.5 if hand.origin == "crop" else 0.0
-            out[i] = quality + 0.3 * min(abs(own), 2.0) + lone + _ALONE * np.array([own, -own])
+            left = _ALONE * own
+            if arms is not None:
+                lone -= _HELD * float(min(arms[i].too_long, 2.0))
+                left += _FROM * arms[i].left
+            out[i] = quality + 0.3 * min(abs(own), 2.0) + lone + np.array([left, -left])
             continue
-        apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / body.size_px
+        apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / (body.size_px * slack)
         reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
         quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
         nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
         near = hand.length_px > _CLOSE * long_side_px
         sides = np.array([nearer, -nearer])
-        out[i] = (
-            quality + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + _LABEL[near] * own * np.array([1.0, -1.0])
-        )
+        bent = np.array([against_forearm(hand, body, side) for side in (0, 1)]) / slack
+        label = _LABEL[near] * own * np.array([1.0, -1.0])
+        out[i] = quality - _BENT * bent + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + label
     return out
 
 
@@ -130,6 +174,8 @@ def best_path(
     bodies: Sequence[BodySighting | None],
     time_ns: Int64[np.ndarray, " t"],
     long_side_px: float,
+    size_px: tuple[int, int] | None = None,
+    seen: Sequence[bool] | None = None,
 ) -> list[tuple[int, int]]:
     """Per frame the index of the left and of the right hand among the candidates, -1 for none."""
     memory = Memory(np.zeros(1), np.zeros((1, 2, len(PALM), 2)), np.ones((1, 2)), np.full((1, 2), -1))
@@ -137,7 +183,11 @@ def best_path(
     for t, (hands, body) in enumerate(zip(candidates, bodies, strict=True)):
         pairs = _pairs(len(hands))
         step = _step_costs(memory, hands, t, time_ns)
-        taken = np.concatenate([gains(hands, body, long_side_px), np.zeros((1, 2))])  # -1 is the last row: none
+        slack = 1.0 if seen is None or seen[t] else _SLACK
+        arms = None if size_px is None else [arm_of(hand, *size_px) for hand in hands]
+        taken = np.concatenate(
+            [gains(hands, body, long_side_px, arms, slack), np.zeros((1, 2))]
+        )  # -1 is the last row: none
         total = memory.cost[:, None] + step[:, 0, pairs[:, 0]] + step[:, 1, pairs[:, 1]]
         total = total - (taken[pairs[:, 0], 0] + taken[pairs[:, 1], 1])
         best = total.argmin(axis=0)

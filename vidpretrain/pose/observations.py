@@ -13,6 +13,8 @@ from vidpretrain.pose.palms import palm_of
 from vidpretrain.types import Frozen
 
 _MIDDLE = [0, 9, 10, 11, 12]  # wrist to the tip of the middle finger
+PALM = [0, 5, 9, 13, 17]
+Origin = Literal["frame", "crop", "light", "near", "edge", "tile"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +22,16 @@ class HandSighting(Frozen):
     """One hand in one frame: pixels of the full upright picture, metres in the camera's axes around the hand's centre.
 
     `p_left` is the network's probability that it is an anatomical left hand; `origin` the part of the picture in which
-    it was found: the whole frame, a crop around a wrist or a lost hand, the frame with its edges widened, or a tile.
+    it was found: the whole frame, a crop around a wrist or a lost hand, either in another light (`lights`), the square
+    around a place where a hand should be (`near`), the frame with its edges widened, or a tile. `presence` is how sure
+    the network is that a hand is there, in [0, 1], where it was asked.
     """
 
     p_image: Float64[np.ndarray, "21 2"]
     p_relative: Float64[np.ndarray, "21 3"]
     p_left: float
-    origin: Literal["frame", "crop", "edge", "tile"]
+    origin: Origin
+    presence: float | None = None
 
     @property
     def score(self) -> float:
@@ -46,6 +51,12 @@ class HandSighting(Frozen):
         has one sign for a left hand and the other for a right one, whichever way the hand is turned.
         """
         return palm_of(self.p_relative).chirality
+
+
+def distance(a: HandSighting, b: HandSighting) -> float:
+    """Mean distance of the palms' points in lengths of the longer hand."""
+    apart = np.linalg.norm(a.p_image[PALM] - b.p_image[PALM], axis=1).mean()
+    return float(apart / max(a.length_px, b.length_px, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)

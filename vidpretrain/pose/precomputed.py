@@ -15,6 +15,7 @@ import numpy as np
 from vidpretrain.errors import ConfigError, InputError, MissingAsset, unknown_name
 from vidpretrain.pose.config import PoseConfig
 from vidpretrain.pose.readers import READERS, where
+from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.tracks import PERSON, Tracks, frame_indices
 from vidpretrain.types import Clip, PoseTrack
 from vidpretrain.video import VideoInfo
@@ -36,7 +37,7 @@ def write_precomputed(path: Path | str, tracks: Tracks) -> None:
 class Precomputed:
     """Estimator that reads landmarks from `config.precomputed`."""
 
-    def estimate(self, clip: Clip, info: VideoInfo, config: PoseConfig) -> Tracks:
+    def estimate(self, clip: Clip, info: VideoInfo, config: PoseConfig, rejects: RejectConfig = USUAL) -> Tracks:
         """Tracks on the clip's decoded frames; frames without an entry within half a frame are empty.
 
         Raises:

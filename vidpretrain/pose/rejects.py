@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidpretrain.pose.body import is_sideways, is_upside_down, real_log_odds
-from vidpretrain.pose.config import RejectConfig
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.pictures import Picture
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.pose.stillness import motion_of
 from vidpretrain.timebase import NS_PER_S
 from vidpretrain.types import PoseTrack, Reason, Reject
@@ -123,9 +123,9 @@ def _teleporting(tracks, config: RejectConfig) -> Reject | None:
         fast.append(moved / np.maximum(size, 1.0) / step_s[both] > config.max_hand_speed)
     steps = np.concatenate(fast)
     share = float(steps.mean()) if len(steps) else 0.0
-    if share <= config.max_teleport_share:
+    if share <= config.max_hand_jumps:
         return None
-    limit = f"{config.max_teleport_share:.0%} may be"
+    limit = f"{config.max_hand_jumps:.0%} may be"
     return _refused(Reason.TELEPORTING, f"{share:.0%} of the hands' steps are faster than hands are", limit)
 
 

@@ -16,7 +16,7 @@ from vidpretrain.video import VideoInfo, frame_range
 Tracks = tuple[PoseTrack, PoseTrack, PoseTrack]
 PERSON = "p0"
 TOLD = 0.6  # least confidence in a hand at the body's wrist, whatever its label
-_ORIGIN_TRUST = {"frame": 1.0, "crop": 0.9, "edge": 0.8, "tile": 0.7}
+_ORIGIN_TRUST = {"frame": 1.0, "crop": 0.9, "light": 0.9, "near": 0.9, "edge": 0.8, "tile": 0.7}
 
 
 def frame_indices(clip: Clip, info: VideoInfo, config: PoseConfig) -> range:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidpretrain.sim.worlds.remote import Question, RemoteConfig, play_remotely
+from vidpretrain.sim.worlds.remote import Players, Question, RemoteConfig
 from vidpretrain.sim.worlds.rollout import Outcome
 from vidpretrain.training import Policy
 
@@ -14,7 +14,7 @@ def rollout(
     embodiment: str,
     config: RemoteConfig,
     *,
-    workers: int = 1,
+    players: Players,
     temperature: float = 1.0,
     steps: int | None = None,
 ) -> list[Outcome]:
@@ -23,6 +23,7 @@ def rollout(
     Args:
         embodiment: whose adapters and normaliser of the policy are used; its columns have to be those of
             `actions.camera_spec` for `config.robot`.
+        players: the worker processes.
         steps: Euler steps of the flow (None: the checkpoint's).
 
     Raises:
@@ -43,4 +44,4 @@ def rollout(
             instructions=[question.instruction] * len(question.key),
         )
 
-    return play_remotely(config, answer, workers)
+    return players.play(config, answer)

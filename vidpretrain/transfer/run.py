@@ -15,7 +15,7 @@ import numpy as np
 import vidpretrain
 from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
-from vidpretrain.sim.worlds.remote import RemoteConfig
+from vidpretrain.sim.worlds.remote import Players, RemoteConfig
 from vidpretrain.training import Policy, TrainConfig, finetune, pretrain
 from vidpretrain.transfer.cells import Cell, append_line, cells, read_lines
 from vidpretrain.transfer.closed_loop import rollout
@@ -25,6 +25,10 @@ from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, r
 _VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
 _LABELS = {"shuffled": "shuffled", "phase": "phase"}
+_UNUSED = {  # parts of the configuration that an arm has nothing of
+    "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
+    "zero": ("finetune", "keep", "people_share"),
+}
 
 
 def run_cells(
@@ -44,7 +48,14 @@ def run_cells(
     Raises:
         ConfigError, InputError, MissingAsset, DiskFull: see the message; finished cells are kept.
     """
-    bench = Bench(config, Path(out))
+    with Bench(config, Path(out)) as bench:
+        return _run_cells(bench, limit, chosen, tell)
+
+
+def _run_cells(
+    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    config, out = bench.config, bench.out
     known = {line["key"]: line for line in read_lines(out)}
     lines, ran = [], 0
     for cell in cells(config):
@@ -76,11 +87,29 @@ class Bench:
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
         self._caches: dict[Any, list[TrainingCache]] = {}
+        self._players: Players | None = None
+
+    @property
+    def players(self) -> Players:
+        """The worker processes, started when first needed."""
+        if self._players is None:
+            self._players = Players(self.config.play.workers)
+        return self._players
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._players is not None:
+            self._players.close()
 
     def key(self, cell: Cell) -> str:
-        """What tells a cell from all others: everything that its line depends on but the code."""
+        """What tells a cell from all others: everything that its line depends on but the code.
+
+        What an arm does not use is not in it: another pretraining leaves the cells from scratch as they are.
+        """
         config = configs.plain(self.config)
-        for name in ("demos", "sets", "arms", "flip", "flip_demos"):
+        for name in ("demos", "sets", "arms", "flip", "flip_demos", *_UNUSED.get(cell.arm, ())):
             config.pop(name)
         for name in ("slots", "workers"):
             config["play"].pop(name)
@@ -127,7 +156,7 @@ class Bench:
                 frame="camera" if bridges.frame else "base",
                 history=policy.history,
             )
-            found = rollout(policy, embodiment, remote, workers=play.workers, temperature=play.temperature)
+            found = rollout(policy, embodiment, remote, players=self.players, temperature=play.temperature)
             out[where] = {
                 "success": "".join(str(int(o.success)) for o in found),
                 "progress": round(float(np.mean([o.progress for o in found])), 4),

@@ -18,6 +18,7 @@ from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion_files.config import MotionFileConfig
 from vidpretrain.pipeline.config import DataConfig
 from vidpretrain.pose.config import PoseConfig
+from vidpretrain.pose.reject_config import RejectConfig
 from vidpretrain.publish.config import PublishConfig
 from vidpretrain.retarget.config import RetargetConfig
 from vidpretrain.segments.config import SegmentConfig
@@ -88,6 +89,7 @@ class RunConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    rejects: RejectConfig = field(default_factory=RejectConfig)
     segments: SegmentConfig = field(default_factory=SegmentConfig)
     motion_files: MotionFileConfig = field(default_factory=MotionFileConfig)
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
@@ -130,6 +132,7 @@ class RunConfig:
             video=self.video,
             pose=self.pose,
             motion=self.motion,
+            rejects=self.rejects,
             segments=self.segments,
             retarget=self.retarget,
             feasibility=self.feasibility,

@@ -24,14 +24,14 @@ def steady(question):
 def test_a_worker_that_dies_is_started_again_with_the_rest(world_of, monkeypatch):
     world_of("reach_touch")  # skips where the robot is missing
     workers = []
-    begin = _Worker.__init__
-    monkeypatch.setattr(_Worker, "__init__", lambda self, *a, **k: (begin(self, *a, **k), workers.append(self))[0])
+    start = _Worker._start
+    monkeypatch.setattr(_Worker, "_start", lambda self: (start(self), workers.append(self.process))[0])
     asked = []
 
     def answer(question):
         asked.append(int(question.key[0]))
         if len(asked) == 2:
-            os.kill(workers[-1].process.pid, signal.SIGKILL)
+            os.kill(workers[-1].pid, signal.SIGKILL)
         return steady(question)
 
     found = play_remotely(CONFIG, answer)

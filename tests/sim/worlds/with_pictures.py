@@ -89,9 +89,9 @@ def remote(**changes):
 def test_questions_are_the_same_for_the_same_seeds():
     from vidpretrain.sim.worlds.remote import played
 
-    asked = [[], []]
+    asked, kept = [[], []], {}  # the second time in the same worlds
     for seen in asked:
-        outcomes = list(played(remote(), (5, 6, 7), lambda q, seen=seen: (seen.append(q), steady(q))[1]))
+        outcomes = list(played(remote(), (5, 6, 7), lambda q, seen=seen: (seen.append(q), steady(q))[1], kept))
         assert sorted(o.seed for o in outcomes) == [5, 6, 7]
         assert not any(o.success for o in outcomes)
     for one, other in zip(*asked, strict=True):

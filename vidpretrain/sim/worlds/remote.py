@@ -23,6 +23,9 @@ from vidpretrain.errors import InputError
 from vidpretrain.sim.worlds.config import WorldConfig
 from vidpretrain.sim.worlds.rollout import Outcome
 
+_TRIES = 2  # times that a worker is started again
+_KEPT = 2  # configurations whose worlds a worker keeps
+
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteConfig:
@@ -58,102 +61,142 @@ Answer = Callable[[Question], np.ndarray]  # (n h d) absolute vectors
 
 
 def play_remotely(config: RemoteConfig, answer: Answer, workers: int = 1) -> list[Outcome]:
-    """Outcomes in the order of the seeds, the policy answering in this process.
+    """Outcomes in the order of the seeds, the policy answering in this process; see `Players.play`."""
+    with Players(workers) as players:
+        return players.play(config, answer)
 
-    A worker that dies is started again with what it had not finished, twice; after that its open episodes count as
-    failures (`unstable` says so).
 
-    Raises:
-        InputError: the task or robot cannot be set up; the message has the worker's words.
-    """
-    running: dict[Connection, _Worker] = {}
-    done: dict[int, Outcome] = {}
-    try:
-        for k in range(workers):
-            if config.seeds[k::workers]:
-                worker = _Worker(config, config.seeds[k::workers])
+class Players:
+    """Worker processes that stay, with the worlds of the last `_KEPT` configurations compiled; a context manager."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = [_Worker() for _ in range(workers)]
+
+    def play(self, config: RemoteConfig, answer: Answer) -> list[Outcome]:
+        """Outcomes in the order of the seeds, the policy answering in this process.
+
+        A worker that dies is started again with what it had not finished, twice; after that its open episodes count as
+        failures (`unstable` says so).
+
+        Raises:
+            InputError: the task or robot cannot be set up; the message has the worker's words.
+        """
+        done: dict[int, Outcome] = {}
+        count = len(self._workers)
+        running: dict[Connection, _Worker] = {}
+        for k, worker in enumerate(self._workers):
+            if config.seeds[k::count]:
+                worker.begin(config, config.seeds[k::count])
                 running[worker.pipe] = worker
         while running:
             for pipe in wait(list(running)):
                 assert isinstance(pipe, Connection)
                 worker = running.pop(pipe)
-                left = _serve(worker, answer, done)
-                if left is not None:
-                    running[left.pipe] = left
-    finally:
-        for worker in running.values():
-            worker.end(kill=True)
-    return [done[seed] for seed in config.seeds]
+                if worker.serve(answer, done):
+                    running[worker.pipe] = worker
+        return [done[seed] for seed in config.seeds]
 
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.end()
 
-def _serve(worker: _Worker, answer: Answer, done: dict[int, Outcome]) -> _Worker | None:
-    """Take one message of a worker; the worker that goes on, or None when it is done."""
-    try:
-        message = worker.pipe.recv()
-    except (EOFError, OSError):
-        return worker.again(done)
-    if isinstance(message, Question):
-        with contextlib.suppress(OSError):  # it has died meanwhile: the next message says so
-            worker.pipe.send(answer(message))
-    elif isinstance(message, Outcome):
-        done[message.seed] = message
-    elif isinstance(message, str):
-        worker.end()
-        raise InputError(f"a world cannot be played: {message}", asked=f"{worker.config.task}, {worker.config.robot}")
-    else:
-        worker.end()
-        return None
-    return worker
+    def __enter__(self) -> Players:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _Worker:
-    """A process that plays `seeds`."""
+    """A process that plays what it is told, one order at a time."""
 
-    def __init__(self, config: RemoteConfig, seeds: Sequence[int], tries: int = 2) -> None:
+    def __init__(self) -> None:
+        self.config: RemoteConfig | None = None
+        self.seeds: Sequence[int] = ()
+        self.tries = 0
+        self._start()
+
+    def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self.config, self.seeds, self.tries = config, tuple(seeds), tries
         self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_work, args=(theirs, config, self.seeds), daemon=True)
+        self.process = spawn.Process(target=_work, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
 
-    def again(self, done: dict[int, Outcome]) -> _Worker | None:
-        """A new worker for what is left; without tries the rest fails."""
+    def begin(self, config: RemoteConfig, seeds: Sequence[int], tries: int = _TRIES) -> None:
+        """Give an order; a process that has died meanwhile says so when it is served."""
+        self.config, self.seeds, self.tries = config, tuple(seeds), tries
+        with contextlib.suppress(OSError):
+            self.pipe.send((config, self.seeds))
+
+    def serve(self, answer: Answer, done: dict[int, Outcome]) -> bool:
+        """Take one message; whether the order goes on.
+
+        Raises:
+            InputError: what is wrong in the worker.
+        """
+        assert self.config is not None
+        try:
+            message = self.pipe.recv()
+        except (EOFError, OSError):
+            return self._again(done)
+        if isinstance(message, Question):
+            with contextlib.suppress(OSError):  # it has died meanwhile: the next message says so
+                self.pipe.send(answer(message))
+        elif isinstance(message, Outcome):
+            done[message.seed] = message
+        elif isinstance(message, str):
+            raise InputError(f"a world cannot be played: {message}", asked=f"{self.config.task}, {self.config.robot}")
+        return message is not None
+
+    def _again(self, done: dict[int, Outcome]) -> bool:
+        """A new process for what is left; without tries the rest fails."""
+        assert self.config is not None
         self.end()
+        self._start()
         left = [seed for seed in self.seeds if seed not in done]
         if left and self.tries > 0:
-            return _Worker(self.config, left, self.tries - 1)
+            self.begin(self.config, left, self.tries - 1)
+            return True
         for seed in left:
             done[seed] = Outcome(seed=seed, success=False, progress=0.0, steps=0, unstable="worker died")
-        return None
+        return False
 
-    def end(self, kill: bool = False) -> None:
-        """Wait for the process, or end it."""
+    def end(self) -> None:
+        """End the process: it keeps nothing that is not drawn again."""
         self.pipe.close()
-        if kill:
-            self.process.kill()
+        self.process.kill()
         self.process.join()
 
 
-def _work(pipe: Connection, config: RemoteConfig, seeds: Sequence[int]) -> None:
+def _work(pipe: Connection) -> None:
     def answer(question: Question) -> np.ndarray:
         pipe.send(question)
         return pipe.recv()
 
+    kept: dict[Any, list[_Slot]] = {}
     try:
-        for outcome in played(config, seeds, answer):
-            pipe.send(outcome)
-        pipe.send(None)
+        while True:
+            config, seeds = pipe.recv()
+            try:
+                for outcome in played(config, seeds, answer, kept):
+                    pipe.send(outcome)
+                pipe.send(None)
+            except (EOFError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - said where somebody can read it, instead of a silent end
+                pipe.send(f"{type(error).__name__}: {error}")
     except (EOFError, OSError):  # whoever asked is gone
         return
-    except Exception as error:  # noqa: BLE001 - said where somebody can read it, instead of a silent end
-        pipe.send(f"{type(error).__name__}: {error}")
 
 
-def played(config: RemoteConfig, seeds: Sequence[int], answer: Answer) -> Iterator[Outcome]:
-    """Outcomes as episodes end. Worker processes only: it draws."""
+def played(
+    config: RemoteConfig, seeds: Sequence[int], answer: Answer, kept: dict[Any, list[_Slot]] | None = None
+) -> Iterator[Outcome]:
+    """Outcomes as episodes end; `kept` are worlds from earlier calls. Worker processes only: it draws."""
     waiting = list(seeds)
-    slots = [_Slot(config) for _ in range(min(config.slots, len(waiting)))]
+    slots = _slots(config, min(config.slots, len(waiting)), {} if kept is None else kept)
     while True:
         for slot in slots:
             while waiting and not slot.running:
@@ -166,6 +209,20 @@ def played(config: RemoteConfig, seeds: Sequence[int], answer: Answer) -> Iterat
         for slot, chunk in zip(running, chunks, strict=True):
             if (outcome := slot.play(chunk)) is not None:
                 yield outcome
+
+
+def _slots(config: RemoteConfig, count: int, kept: dict[Any, list[_Slot]]) -> list[_Slot]:
+    """So many slots of a configuration, made now or kept; the oldest configurations' worlds are closed."""
+    key = (config.task, config.robot, config.world, config.frame, config.history, config.execute)
+    slots = kept.pop(key, [])
+    slots += [_Slot(config) for _ in range(count - len(slots))]
+    kept[key] = slots
+    while len(kept) > _KEPT:
+        for slot in kept.pop(next(iter(kept))):
+            slot.world.close()
+    for slot in slots:
+        slot.running = False
+    return slots[:count]
 
 
 def _question(running: Sequence[_Slot]) -> Question:
