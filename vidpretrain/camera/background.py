@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from vidpretrain.camera import masks
 from vidpretrain.camera.config import CameraConfig
@@ -25,6 +25,7 @@ from vidpretrain.video import VideoInfo, open_video
 CELLS = (6, 8)  # rows, columns
 _PER_CELL = 8
 _BACK_PX, _CORRECTION_PX = 0.7, 2.0  # there and back; from frame to frame against the keyframe
+_FLOOR_PX, _GREY = 0.3, 2e-5  # one sigma of any feature's place; variance times the gradients' eigenvalue
 _LEFT = 0.55  # of a keyframe's features, below which the next one begins
 _LONGEST = 45  # frames that one keyframe serves where the picture moves
 _MOVED = 0.2  # of the picture's width
@@ -39,8 +40,11 @@ class Background(Frozen):
     in it; observation m says that feature `feature[m]` was at `p_image[m]` in frame `frame[m]`. Frames up to the next
     keyframe, and that one too, see the features of theirs. `link` (l 2) are pairs of keyframes (rows) with one matched
     point `p_link` (l 2 2) each. `pixel` is how many of these pixels one pixel is in which everything was measured.
-    `index` (t) are the video's frames out of `frame_count`, turned by `rotation_deg` to be upright; `trajectory` is
-    what pycolmap made of the pictures, if it was asked.
+    `point` (n) is the point of the world that a feature shows: one that a new keyframe took over from the keyframe
+    before shows the same. `spread` (n 3) is the covariance (xx, xy, yy; pixels of the config, squared) with which it is
+    placed, wide along an edge; features that are not `sure` (n) lie on faint texture. `index` (t) are the video's
+    frames out of `frame_count`, turned by `rotation_deg` to be upright; `trajectory` is what pycolmap made of the
+    pictures, if it was asked.
     """
 
     clip_id: str
@@ -60,6 +64,27 @@ class Background(Frozen):
     frame_count: int
     rotation_deg: int = 0
     trajectory: Trajectory | None = None
+    point: Int32[np.ndarray, " n"] | None = None
+    spread: Float32[np.ndarray, "n 3"] | None = None
+    sure: Bool[np.ndarray, " n"] | None = None
+
+    def firm(self) -> Background:
+        """What features that are `sure` did; noise can move those on faint texture."""
+        if self.sure is None:
+            return self
+        keep = self.sure
+        number, seen = np.cumsum(keep) - 1, keep[self.feature]
+        return dataclasses.replace(
+            self,
+            home=self.home[keep],
+            p_home=self.p_home[keep],
+            frame=self.frame[seen],
+            feature=number[self.feature[seen]].astype(np.int32),
+            p_image=self.p_image[seen],
+            point=None if self.point is None else self.point[keep],
+            spread=None if self.spread is None else self.spread[keep],
+            sure=keep[keep],
+        )
 
     def of(self, key: int) -> tuple[np.ndarray, np.ndarray]:
         """(features (n) whose home is a keyframe, observations (m) of them)."""
@@ -118,6 +143,9 @@ class _Key:
     grey: np.ndarray
     first: int  # number of its first feature
     p: np.ndarray  # (n 2) in the keyframe
+    point: np.ndarray  # (n) points of the world
+    spread: np.ndarray  # (n 3)
+    sure: np.ndarray  # (n)
     now: np.ndarray  # (n 2) in the last frame
     alive: np.ndarray
     descriptors: np.ndarray | None = None
@@ -132,6 +160,7 @@ class _Watcher:
         self.matcher = self.cv2.BFMatcher(self.cv2.NORM_HAMMING)
         self.keys: list[_Key] = []
         self.last: np.ndarray | None = None
+        self.points = 0
         self.frames: list[np.ndarray] = []
         self.features: list[np.ndarray] = []
         self.places: list[np.ndarray] = []
@@ -191,9 +220,19 @@ class _Watcher:
 
     def _begin(self, t: int, grey: np.ndarray, mask: np.ndarray) -> None:
         """The frame becomes a keyframe; one that just began and has nothing to follow begins anew."""
-        p = self._corners(grey, mask)
-        first = self.keys[-1].first + len(self.keys[-1].p) if self.keys else 0
-        key = _Key(len(self.keys), t, grey, first, p, p.copy(), np.ones(len(p), dtype=bool))
+        before = self.keys[-1] if self.keys else None
+        taken = np.zeros((0, 2), np.float32)
+        if before is not None and self.frames and len(self.frames[-1]) and self.frames[-1][0] == t:
+            taken = before.now[before.alive]
+        new = self._corners(grey, mask, taken)
+        first = 0 if before is None else before.first + len(before.p)
+        point = np.arange(self.points, self.points + len(new))
+        if len(taken) and before is not None:
+            point = np.concatenate([before.point[before.alive], point])
+        self.points += len(new)
+        p = np.concatenate([taken, new]).astype(np.float32)
+        spread, sure = self._spread(grey, p), self._sure(grey, p)
+        key = _Key(len(self.keys), t, grey, first, p, point, spread, sure, p.copy(), np.ones(len(p), dtype=bool))
         found, descriptors = self.orb.detectAndCompute(grey, mask)
         if descriptors is not None:
             key.descriptors = descriptors
@@ -206,23 +245,53 @@ class _Watcher:
             self.keys[-1].grey = np.zeros((0, 0), np.uint8)  # its features are followed no more
         self.keys.append(key)
 
-    def _corners(self, grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def _strength(self, grey: np.ndarray) -> np.ndarray:
+        smooth = self.cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255
+        return self.cv2.cornerMinEigenVal(smooth, 7, ksize=3)
+
+    def _sure(self, grey: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Features (n) on texture that is not faint."""
+        best = self.cv2.dilate(self._strength(grey), np.ones((3, 3), np.uint8))
+        column, row = np.clip(p.round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1]).T
+        return best[row, column] > self.config.min_corner
+
+    def _spread(self, grey: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Covariance (n 3) of the places of features: what does not depend on the texture, and what does."""
+        if not len(p):
+            return np.zeros((0, 3), np.float32)
+        smooth = self.cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255
+        found = self.cv2.cornerEigenValsAndVecs(smooth, 15, ksize=3)
+        column, row = np.clip(p.round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1]).T
+        found = found[row, column]
+        # what a view's change does to a patch goes with its strongest gradients: along an edge places slide
+        size = np.maximum(found[:, :2], 1e-7)
+        variance = (_FLOOR_PX**2 * size.max(axis=1, keepdims=True) + _GREY) / size
+        (xa, ya), (xb, yb) = found[:, 2:4].T, found[:, 4:6].T
+        a, b = variance.T
+        return np.stack([a * xa * xa + b * xb * xb, a * xa * ya + b * xb * yb, a * ya * ya + b * yb * yb], axis=1)
+
+    def _corners(self, grey: np.ndarray, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """Corners (n 2) that are not `taken` yet, spread over the picture."""
         cv2, (rows, columns) = self.cv2, CELLS
-        strength = cv2.cornerMinEigenVal(cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) / 255, 7, ksize=3)
-        usable = np.where((strength > self.config.min_corner) & (mask > 0), 255, 0).astype(np.uint8)
+        usable = np.where((self._strength(grey) > self.config.faint_corner) & (mask > 0), 255, 0).astype(np.uint8)
         edge = 8
         usable[:edge], usable[-edge:], usable[:, :edge], usable[:, -edge:] = 0, 0, 0, 0
-        most, out = max(2, self.config.features // (rows * columns)), []
+        for place in taken.round().astype(int):
+            cv2.circle(usable, tuple(place.tolist()), 7, 0, -1)
+        most, out = min(max(2, self.config.features // (rows * columns)), _PER_CELL), []
         height, width = grey.shape
+        cells = (taken / [width, height] * [columns, rows]).astype(int)
+        there = np.bincount(cells[:, 1] * columns + cells[:, 0], minlength=rows * columns)
         for r in range(rows):
             for c in range(columns):
                 part = (
                     slice(r * height // rows, (r + 1) * height // rows),
                     slice(c * width // columns, (c + 1) * width // columns),
                 )
-                if not usable[part].any():
+                wanted = most - there[r * columns + c]
+                if wanted <= 0 or not usable[part].any():
                     continue
-                found = cv2.goodFeaturesToTrack(grey[part], min(most, _PER_CELL), 0.05, 7, mask=usable[part])
+                found = cv2.goodFeaturesToTrack(grey[part], int(wanted), 0.05, 7, mask=usable[part])
                 if found is not None:
                     out.append(found[:, 0] + [part[1].start, part[0].start])
         return np.concatenate(out).astype(np.float32) if out else np.zeros((0, 2), np.float32)
@@ -266,4 +335,7 @@ class _Watcher:
             index=indices.astype(np.int32),
             frame_count=info.frame_count,
             rotation_deg=info.rotation_deg,
+            point=joined([key.point for key in self.keys], (0,), np.int32),
+            sure=joined([key.sure for key in self.keys], (0,), bool),
+            spread=joined([key.spread for key in self.keys], (0, 3), np.float32),
         )

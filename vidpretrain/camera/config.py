@@ -24,6 +24,7 @@ class CameraConfig:
     # features of the background
     picture_px: int = 640
     features: int = 240
+    faint_corner: float = 2e-5  # as `min_corner`, for features that only help where those tell that the camera moves
     min_corner: float = 2e-4  # least eigenvalue of the grey gradients' matrix, grey in [0, 1]: below it is noise
     min_features: int = 12
     min_cells: int = 4  # of 48 cells of the picture that have to show background
@@ -35,9 +36,11 @@ class CameraConfig:
     parallax_px: float = 0.7  # of features against a turn alone, above which the camera is taken to move as well
     max_gap_s: float = 0.5  # longest stretch without a solution that is bridged
     # the camera on a head or in a hand
-    neck_forward_m: float = 0.12  # from where a head turns to a camera at its eyes, forward
-    neck_up_m: float = 0.10  # and up
-    neck_sigma_m: float = 0.04
+    # from where head and trunk turn to a camera that is worn, in the camera's own axes: it looks down at the hands
+    neck_forward_m: float = 0.05
+    neck_up_m: float = 0.22
+    neck_sigma_m: float = 0.10
+    drift_m_s: float = 0.15  # how fast that place, or a camera in a hand, goes
     hand_sigma_m: float = 0.10  # how far a camera in a hand, or on a tripod that pans, moves in a clip
     max_depth_m: float = 20.0
     # trajectories of other tools

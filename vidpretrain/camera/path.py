@@ -23,7 +23,10 @@ class CameraPath(Frozen):
     `sigma_m` (t) are one standard deviation of the turn and of each axis of the place against the first frame;
     infinite where nothing is known. `quality` (t) is the share of the background's cells that move as the path says.
     `unit_m` is 1, or None for a full path whose scale is unknown (the body fixes it). `up_first` (3) points up in the
-    first camera, None where nothing but the person tells. `source` is who found it, `detail` a sentence with figures.
+    first camera, None where nothing but the person tells. `p_first_point` (n 3) are points of the background in the
+    first frame's camera, in the path's unit, and `size_sigma` one sigma of the logarithm of the path's scale where only
+    the way of carrying told it (0: it is known); it is in `sigma_m`. `source` is who found it, `detail` a sentence
+    with figures.
     """
 
     clip_id: str
@@ -39,6 +42,8 @@ class CameraPath(Frozen):
     up_first: Float64[np.ndarray, " 3"] | None = None
     gravity_from: Literal["metadata", "unknown"] = "unknown"
     detail: str = ""
+    p_first_point: Float64[np.ndarray, "n 3"] | None = None
+    size_sigma: float = 0.0
 
     def check(self) -> None:
         t = len(self.time_ns)

@@ -13,17 +13,15 @@ from jaxtyping import Bool
 from vidpretrain import geometry, timebase
 from vidpretrain.camera.background import Background
 from vidpretrain.camera.config import CameraConfig
+from vidpretrain.camera.following import follow
 from vidpretrain.camera.imported import read_trajectory
 from vidpretrain.camera.imported_path import imported_path
-from vidpretrain.camera.moving import arc_of, moving, parallax_px
+from vidpretrain.camera.moving import carried_by, parallax_px
 from vidpretrain.camera.path import LEAST_SOLVED, CameraPath, bridge, still_path
 from vidpretrain.camera.still import enough, is_static, stillness
 from vidpretrain.camera.turning import turning
 from vidpretrain.errors import InputError
 from vidpretrain.types import Camera, Reason, Reject
-
-_PARALLAX_DOUBT = 0.1  # of a turn that near things tell
-_LOOSE = 5.0  # how much wider the tolerance is where a search for turn and place starts
 
 
 def solve_path(
@@ -82,7 +80,8 @@ def _up(facts: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) -> CameraPath:
-    still = stillness(seen, config)
+    firm = seen.firm()
+    still = stillness(firm, config)
     tells = enough(still, config)
     lacking = _long_gap_s(seen.time_ns, tells)
     if is_static(still, config) and lacking <= max(config.max_gap_s, 0.2 * _length_s(seen.time_ns)):
@@ -92,26 +91,24 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         )
         sigma = 0.5 * config.still_px * seen.pixel / float(camera.K[0, 0])
         return still_path(seen.clip_id, seen.time_ns, camera, "static", "features", detail, sigma, share)
+    if view == "ego":  # a surface at work fills the picture; behind a person in front of a bare wall faint is noise
+        tells |= enough(stillness(seen, config), config)
     if tells.mean() < LEAST_SOLVED:
         detail = (
             f"{config.min_features} features in {config.min_cells} places in {tells.mean():.0%} of {len(tells)} "
             f"frames; {LEAST_SOLVED:.0%} are wanted: the background has too little texture, or too little of it is seen"
         )
         return still_path(seen.clip_id, seen.time_ns, camera, "unsolved", "features", detail)
-    found = turning(seen, camera, config)
-    parallax = parallax_px(seen, found, camera, config)
+    found = turning(firm, camera, config)
+    parallax = parallax_px(firm, found, camera, config)
     moves = parallax > config.parallax_px or not _is_solved(found.sigma_rad)
-    if moves and view == "ego":
-        # near things, hands among them, go by alike: the turn that fits them and the arc about the neck beat depths
-        wide = turning(seen, camera, config, _LOOSE)
-        q, lever = wide.q_first_camera, arc_of(view, config).lever_m
-        poses = geometry.pose(q, geometry.rotate(q, lever) - lever)
-        sigma = np.hypot(wide.sigma_rad, _PARALLAX_DOUBT * geometry.angle_between(q[:1], q))
-        angle = geometry.angle_between(q[:1], q)
-        agreement, place = wide.agreement, config.neck_sigma_m * np.minimum(angle / 0.25, 1.0)
-    elif moves:
-        placed = moving(seen, turning(seen, camera, config, _LOOSE), camera, config, view)
-        poses, agreement, sigma, place = placed.T_first_camera, placed.agreement, placed.sigma_rad, placed.sigma_m
+    followed = None
+    if moves:
+        followed = follow(seen, camera, config, carried_by(view, config))
+        poses, agreement = followed.T_first_camera, followed.agreement
+        sigma, place = followed.sigma_rad, followed.sigma_m
+        if view == "ego":
+            place = np.hypot(place, followed.size_sigma * np.linalg.norm(poses[:, 4:], axis=1) / np.sqrt(3.0))
     else:
         poses = geometry.pose(found.q_first_camera, np.zeros(3))
         agreement, sigma, place = found.agreement, found.sigma_rad, _drift(found.q_first_camera, config, view)
@@ -130,11 +127,15 @@ def _solve(seen: Background, camera: Camera, config: CameraConfig, view: str) ->
         motion="full" if moves else "rotation",
         source="features",
         camera=camera,
+        unit_m=None if followed is not None and view != "ego" else 1.0,
+        p_first_point=None if followed is None else followed.p_first_point,
+        size_sigma=followed.size_sigma if followed is not None and view == "ego" else 0.0,
     )
+    unit = "m (scale assumed)" if path.unit_m is not None else "units"
     way = np.linalg.norm(np.ptp(poses[:, 4:], axis=0))
     detail = (
         f"turns by up to {np.degrees(path.range_rad):.1f} deg"
-        + (f", moves by up to {way:.2f} m (scale assumed)" if path.motion == "full" else "")
+        + (f", moves by up to {way:.2f} {unit}" if path.motion == "full" else "")
         + f"; {len(seen.key_frame)} keyframes, parallax {parallax:.1f} px"
     )
     return dataclasses.replace(path, detail=detail)

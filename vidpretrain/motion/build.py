@@ -11,7 +11,17 @@ import numpy as np
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.camera import Background, CameraPath, solve_path
 from vidpretrain.motion import bones, clean, gaps
-from vidpretrain.motion.body import ARM, Body, clean_body, drop_invented, drop_strangers, fuse_wrists, lift_body
+from vidpretrain.motion.body import (
+    ARM,
+    HIPS,
+    SHOULDERS,
+    Body,
+    clean_body,
+    drop_invented,
+    drop_strangers,
+    fuse_wrists,
+    lift_body,
+)
 from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit import assumptions, fit_human
@@ -59,7 +69,8 @@ def build_motion(
     path = solve_path(seen, camera, config.camera, view, metadata) if isinstance(seen, Background) else seen
     if isinstance(path, Reject):
         return path
-    path = scaled(path, body, hands)
+    ruler = _as_far_as_fitted(named, body, hands, camera, path, view, time_ns, config)
+    path = scaled(path, ruler, hands)
     camera = with_path(camera, path)
     if config.method == "fit":
         fitted = fit_human(named, body, hands, camera, view, time_ns, config)
@@ -72,6 +83,19 @@ def build_motion(
     whole = _assemble(clip, time_ns, body, hands, camera, path, view, config)
     whole = gaps.impute(dataclasses.replace(whole, figures=figures), config.gaps)
     return _segments(whole, config)
+
+
+def _as_far_as_fitted(named, body: Body | None, hands, camera: Camera, path, view: str, time_ns, config) -> Body | None:
+    """The body that a path's scale is taken from: as far away as a fit has it, as one that was lifted is too far."""
+    if body is None or path is None or path.unit_m is not None or not path.moves or config.method != "fit":
+        return body
+    along = with_path(camera, scaled(path, body, hands))
+    fitted = fit_human(named, body, hands, along, view, time_ns, config).body
+    trunk = [*SHOULDERS, *HIPS]
+    if fitted is None or not (both := fitted.seen[:, trunk] & body.seen[:, trunk]).any():
+        return body
+    own, other = (np.linalg.norm(b.p_camera[:, trunk], axis=-1)[both] for b in (fitted, body))
+    return dataclasses.replace(body, p_camera=float(np.median(own / other)) * body.p_camera)
 
 
 def _named(tracks: Sequence[PoseTrack]) -> dict[str, PoseTrack]:

@@ -15,9 +15,11 @@ from vidpretrain import geometry, timebase
 from vidpretrain.camera import CameraPath
 from vidpretrain.motion.body import HIPS, SHOULDERS, Body
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.surface import sized_by_hands
 
 _APART_S = 0.25
 _ROUNDS, _LEAST_M = 30, 0.003
+_BODY_SIZE = 0.12  # one sigma of how far away a body is taken to be, as a share
 _FEET = [27, 28, 31, 32]  # ankles and toes
 _LEAST_FRAMES, _TOGETHER = 8, 0.05  # share of the frames that counts: neighbours err together
 
@@ -25,24 +27,19 @@ _LEAST_FRAMES, _TOGETHER = 8, 0.05  # share of the frames that counts: neighbour
 def scaled(path: CameraPath | None, body: Body | None, hands: dict[str, Hand]) -> CameraPath | None:
     """The path in metres; as it is where its unit is known. Where nothing tells the scale the camera counts as turning.
 
-    Points are those of feet if they are seen, else of shoulders and hips, and without a body of the wrists.
+    Points are those of feet, or of shoulders and hips, whichever are left with less motion; without a body the wrists'.
+    For a camera on a head, and no body, the hands before what they work at tell it (`sized_by_hands`).
     """
+    if path is not None and body is None:
+        path = sized_by_hands(path, hands)
     if path is None or path.unit_m is not None or not path.moves:
         return path
     apart = max(1, round(_APART_S / (float(np.median(np.diff(path.time_ns))) / timebase.NS_PER_S)))
-    steps, turned = [], []
-    for points in _points(body, hands):  # (t 3), NaN where not seen
-        p = geometry.rotate(path.T_first_camera[:, :4], points)
-        steps.append(p[apart:] - p[:-apart])
-        turned.append(path.T_first_camera[apart:, 4:] - path.T_first_camera[:-apart, 4:])
-    own = np.concatenate(steps) if steps else np.zeros((0, 3))
-    camera = np.concatenate(turned) if turned else np.zeros((0, 3))
-    ok = np.isfinite(own).all(axis=1) & np.isfinite(camera).all(axis=1)
-    own, camera = own[ok], camera[ok]
-    # a point that rests goes against the camera's way; of one with the camera's tremble only, nothing can be told
-    if len(own) < _LEAST_FRAMES or not (np.linalg.norm(camera, axis=1) > 0).any():
+    tried = [found for points in _groups(body, hands) if (found := _of_points(path, points, apart)) is not None]
+    if not tried:
         return _turning(path, "no point of the body tells its scale")
-    scale, sigma = least_motion(own, camera)
+    scale, sigma, _ = min(tried, key=lambda found: found[2])
+    sigma = float(np.hypot(sigma, _BODY_SIZE * scale))
     if not np.isfinite(scale) or scale <= 0 or sigma > 0.5 * scale:
         return _turning(path, f"the body does not tell its scale ({scale:.3g} with sigma {sigma:.2g})")
     poses = geometry.pose(path.T_first_camera[:, :4], scale * path.T_first_camera[:, 4:])
@@ -50,7 +47,8 @@ def scaled(path: CameraPath | None, body: Body | None, hands: dict[str, Hand]) -
     return dataclasses.replace(
         path,
         T_first_camera=poses,
-        sigma_m=np.hypot(path.sigma_m, far * sigma / scale),
+        sigma_m=np.hypot(path.sigma_m * (scale if path.p_first_point is not None else 1.0), far * sigma / scale),
+        p_first_point=None if path.p_first_point is None else scale * path.p_first_point,
         unit_m=1.0,
         detail=f"{path.detail}; {scale:.3g} m per unit by the body, within {sigma / scale:.0%}",
     )
@@ -69,13 +67,35 @@ def least_motion(own: np.ndarray, camera: np.ndarray) -> tuple[float, float]:
     return scale, float(np.sqrt(variance / _TOGETHER)) / max(information, 1e-12)
 
 
-def _points(body: Body | None, hands: dict[str, Hand]) -> list[np.ndarray]:
+def _of_points(path: CameraPath, points: list[np.ndarray], apart: int) -> tuple[float, float, float] | None:
+    """(scale, its sigma, what of the points' motion is left) by points (t 3, NaN where not seen), None if they tell
+    nothing."""
+    steps, turned = [np.zeros((0, 3))], [np.zeros((0, 3))]
+    for point in points:
+        p = geometry.rotate(path.T_first_camera[:, :4], point)
+        steps.append(p[apart:] - p[:-apart])
+        turned.append(path.T_first_camera[apart:, 4:] - path.T_first_camera[:-apart, 4:])
+    own, camera = np.concatenate(steps), np.concatenate(turned)
+    ok = np.isfinite(own).all(axis=1) & np.isfinite(camera).all(axis=1)
+    own, camera = own[ok], camera[ok]
+    # a point that rests goes against the camera's way; of one with the camera's tremble only, nothing can be told
+    if len(own) < _LEAST_FRAMES or not (np.linalg.norm(camera, axis=1) > 0).any():
+        return None
+    scale, sigma = least_motion(own, camera)
+    return scale, sigma, float(np.linalg.norm(own + scale * camera, axis=1).mean())
+
+
+def _groups(body: Body | None, hands: dict[str, Hand]) -> list[list[np.ndarray]]:
+    """Points that may come to rest: feet and trunk each on their own (feet of who walks, the trunk of who stands)."""
     if body is not None:
+        out = []
         for group in (_FEET, [*SHOULDERS, *HIPS]):
             seen = body.seen[:, group] & body.found[:, None]
             if seen.mean() > 0.3:
-                return [np.where(seen[:, [k]], body.p_camera[:, j], np.nan) for k, j in enumerate(group)]
-    return [np.where(hand.seen[:, None], hand.p_wrist, np.nan) for hand in hands.values()]
+                out.append([np.where(seen[:, [k]], body.p_camera[:, j], np.nan) for k, j in enumerate(group)])
+        if out:
+            return out
+    return [[np.where(hand.seen[:, None], hand.p_wrist, np.nan) for hand in hands.values()]]
 
 
 def _turning(path: CameraPath, why: str) -> CameraPath:
