@@ -22,6 +22,7 @@ class FitConfig:
     sure_confidence: float = 0.85  # from which a hand on a body that is seen is believed
     unsure_confidence: float = 0.6  # up to which its sigmas are wider by `unsure_factor`
     unsure_factor: float = 9.0
+    unsure_turn_share: float = 0.06  # of the directions of an arm on which no sure hand hangs
     led_share: float = 0.1  # of the body's wrist where such a hand is sure
     body_share: float = 0.3
     robust: float = 3.0
@@ -44,6 +45,11 @@ class FitConfig:
     seen_acceleration_m_s2: float = 0.5  # of the pelvis of a body that is seen; the three above are the wearer's
     seen_acceleration_rad_s2: float = 3.0
     seen_arm_acceleration_rad_s2: float = 10.0
+    standing_m_s: float = 0.15  # across the view, below which a low foot stands
+    standing_m: float = 0.1  # above the lowest foot of the clip, below which a foot is low
+    stance_m: float = 0.02  # of a standing foot around its place
+    stance_floor_m: float = 0.03  # of that place above or below the floor
+    stance_depth: float = 0.03  # relative, of how its depth differs from that of other stances
     shape_sigma: float = 0.05  # relative, of each bone length for the height
     hand_size_sigma: float = 0.05
     proportions_sigma: float = 0.08  # relative, of a hand's bones for its size, as a network marks them
