@@ -36,12 +36,21 @@ def test_doubt_goes_from_one_to_the_factor_with_confidence() -> None:
     confidence = np.repeat(np.linspace(0.5, 1.0, 60)[:, None], 21, axis=1)
     track = dataclasses.replace(filmed.tracks[LEFT], confidence=confidence)
     imputed = np.zeros(60, bool)
-    imputed[-1] = True
     config = MotionConfig()
     doubt = hand_doubt(hand(60, imputed), track, config)
-    assert doubt[0] == config.fit.unsure_factor == doubt[-1]
-    assert doubt[-2] == 1.0
-    assert (np.diff(doubt[:-1]) <= 0).all()
+    assert doubt[0] == config.fit.unsure_factor
+    assert doubt[-1] == 1.0
+    assert (np.diff(doubt) <= 0).all()
+
+
+def test_what_was_run_on_is_not_sure() -> None:
+    filmed = film(raising(TIME_S), look_at(np.array([3.2, 0.3, 1.3]), np.array([0, 0, 0.95])))
+    imputed = np.zeros(60, bool)
+    imputed[20:30] = True
+    track = dataclasses.replace(filmed.tracks[LEFT], confidence=np.full((60, 21), 0.95))
+    config = MotionConfig()
+    doubt = hand_doubt(hand(60, imputed), track, config)
+    np.testing.assert_allclose(doubt, np.where(imputed, config.fit.unsure_factor, 1.0))
 
 
 def test_only_wrists_with_a_sure_hand_are_led() -> None:

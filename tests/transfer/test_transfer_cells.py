@@ -100,6 +100,21 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     assert 50 <= inside <= 60
 
 
+def test_hands_seen_closed_are_told_to_close():
+    from vidpretrain.transfer.data import squeezed
+    from vidpretrain.types import ActionSpec, Group
+
+    names = ("right_hand_index", "right_hand_thumb_bend", "right_hand_thumb_rotation")
+    hand = Group(name="right_hand", names=names, quantity="hand", representation="absolute", unit="fraction")
+    arm = Group(name="right_arm", names=("a",), quantity="joint", representation="relative", unit="rad")
+    spec = ActionSpec(embodiment="e", groups=(arm, hand), rate_hz=10.0, horizon=4)
+    seen = np.array([[0.3, 1.0, 0.9, 0.2], [0.3, 0.7, 0.7, 0.2], [0.3, 0.5, 0.5, 0.2]])
+    before = seen.copy()
+    told = squeezed(seen, spec)
+    np.testing.assert_array_equal(seen, before)
+    np.testing.assert_allclose(told, [[0.3, 1.0, 0.9, 0.2], [0.3, 0.35, 0.35, 0.2], [0.3, 0.0, 0.0, 0.2]], atol=1e-9)
+
+
 def test_a_tracker_is_worst_in_depth_and_says_how_bad_it_is():
     people, count = PeopleConfig(wrist_m=0.0), 40
     T = np.tile(geometry.pose(np.array([1.0, 0, 0, 0]), np.array([0.1, 0.05, 0.5])), (count, 2, 1))

@@ -60,9 +60,14 @@ class Seen:
         return Seen(self.uv_px[part], self.p_turned[part], self.size_px[part])
 
 
+def really_seen(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
+    """(t) frames in which a hand was seen, and not run on through a gap."""
+    return hand.seen & ~hand.imputed & found(track, config)
+
+
 def hand_weight(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray:
     """(t) 1 where a hand was seen, less where its points were run on through a gap, 0 where there is none."""
-    real = hand.seen & ~hand.imputed & found(track, config)
+    real = really_seen(hand, track, config)
     return np.where(real, 1.0, np.where(hand.seen, config.fit.run_on_weight, 0.0))
 
 
@@ -74,7 +79,7 @@ def hand_doubt(hand: Hand, track: PoseTrack, config: MotionConfig) -> np.ndarray
     """
     fit = config.fit
     confidence = np.nan_to_num(track.confidence).mean(axis=1)
-    confidence = np.where(hand.imputed, fit.unsure_confidence, confidence)
+    confidence = np.where(really_seen(hand, track, config), confidence, fit.unsure_confidence)
     unsure = (fit.sure_confidence - confidence) / (fit.sure_confidence - fit.unsure_confidence)
     return 1.0 + (fit.unsure_factor - 1.0) * np.clip(unsure, 0.0, 1.0)
 
@@ -208,14 +213,15 @@ def body_terms(
     tree: Tree,
     look: Seen,
     weight: np.ndarray,
-    alone: dict[str, np.ndarray],
+    doubt: dict[str, np.ndarray],
     legs: bool,
     camera: PinholeCamera,
     config: FitConfig,
 ) -> list[Term]:
     """Terms of the body's points; `weight` (t 33) is 0 where a point is not trusted, else about its visibility.
 
-    `alone` (t) by side is true where no hand tells where the arm is: there its directions count in full.
+    `doubt` (t) by side as in `led_by_hand`: where no sure hand tells where the arm is, its directions count little, as
+    they are guesses there; pixels, reach and calm then lead.
     """
     sigma = np.hypot(config.body_px * look.size_px, config.least_px)
     share = np.full(33, config.body_share)
@@ -239,7 +245,8 @@ def body_terms(
         i, j = _BODY.index(a), _BODY.index(b)
         wide, counts = turn * length, config.body_share
         if b.endswith(("_elbow", "_wrist")):
-            counts = np.where(alone[b.split("_")[0]], 1.0, counts)
+            sure = 1.0 / doubt[b.split("_")[0]] ** 2
+            counts = sure * config.body_share + (1.0 - sure) * config.unsure_turn_share
         terms.append(
             VectorTerm(
                 from_site=a,

@@ -13,6 +13,7 @@ import numpy as np
 
 from vidpretrain import geometry, skeletons, timebase
 from vidpretrain.human import FINGER_JOINTS, human_tree, rest
+from vidpretrain.kinematics import site_poses
 from vidpretrain.motion import clean
 from vidpretrain.motion.body import HIPS, SHOULDERS, Body, trusted
 from vidpretrain.motion.config import MotionConfig
@@ -28,10 +29,12 @@ from vidpretrain.motion.evidence import (
     seen,
 )
 from vidpretrain.motion.fit_hand import FittedHand
+from vidpretrain.motion.ground import FEET, stance_terms, standing
 from vidpretrain.motion.hands import Hand
-from vidpretrain.motion.moving import from_world, to_world
+from vidpretrain.motion.moving import body_in_world, from_world, poses_of, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
 from vidpretrain.motion.proportions import parameters
+from vidpretrain.motion.world import world_for
 from vidpretrain.solve import Problem, Solution, Start, Term, point_covariance, solve_clip, with_parameters
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
@@ -83,6 +86,8 @@ def fit_body(
     factors, spread, iterations = {}, {}, 0
     for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
         terms, unseen = _evidence(tree, tracks, body, hands, camera, part, legs, config)
+        if legs and not bones:
+            terms += _stances(tree, q, base, body, ok, camera, rate, part, hands, config)
         for side in skeletons.SIDES:
             take_fingers(q, tree, fitted[side])
         problem = _problem(tree, terms, len(frame[part]), rate, legs, unseen, bones, config)
@@ -96,6 +101,19 @@ def fit_body(
             tree = with_parameters(tree, problem.parameters, solution.parameters)
     known, base = body.found[:, None], from_world(camera, base)
     return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors, spread)
+
+
+def _stances(tree: Tree, q, base, body: Body, ok, camera: Camera, rate_hz: float, part: slice, hands, config) -> list:
+    """Terms of the feet that stand in the frames `part` by the motion `q`, `base`."""
+    sites = [site for foot in FEET for site in foot]
+    p_world = site_poses(tree, q[part], base[part], sites)[..., 4:].reshape(-1, 2, 2, 3)
+    frames = len(q)
+    p_camera = poses_of(camera, frames)[part, 4:]
+    T_world_fit = world_for(body_in_world(body, camera), "third", hands, config).T_world_camera
+    up = geometry.rotate(geometry.quat_inverse(T_world_fit[:4]), np.array([0.0, 0.0, 1.0]))
+    seen_feet = np.stack([ok[part, 29 + k] & ok[part, 31 + k] for k in range(2)], axis=1)
+    stands = standing(p_world, p_camera, up, seen_feet, rate_hz, config.fit)
+    return stance_terms(p_world, p_camera, up, stands, config.fit)
 
 
 def _spread(tree: Tree, problem: Problem, solution: Solution, frames: np.ndarray, every: np.ndarray) -> dict:
@@ -141,9 +159,10 @@ def _evidence(
         for side in skeletons.SIDES
     }
     of_body = led_by_hand(of_body, doubt, fit)
-    alone = {side: ~there[side][part] for side in skeletons.SIDES}
+    # through a gap an arm's directions are run on too, and then tell more than points that are guesses
+    arms = {side: np.where(there[side] & hands[side].imputed, 1.0, doubt[side])[part] for side in skeletons.SIDES}
     look = seen(track, np.asarray(ok.any(axis=1)), camera, TRUNK_CENTRE).cut(part)
-    terms = body_terms(tree, look, of_body[part], alone, legs, lens, fit)
+    terms = body_terms(tree, look, of_body[part], arms, legs, lens, fit)
     of_hand = {
         s: np.where(body.found, hand_weight(hands[s], tracks[f"hand21_{s}"], config), 0) for s in skeletons.SIDES
     }

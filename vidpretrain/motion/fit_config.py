@@ -22,6 +22,7 @@ class FitConfig:
     sure_confidence: float = 0.85  # from which a hand on a body that is seen is believed
     unsure_confidence: float = 0.6  # up to which its sigmas are wider by `unsure_factor`
     unsure_factor: float = 9.0
+    unsure_turn_share: float = 0.06  # of the directions of an arm on which no sure hand hangs
     led_share: float = 0.1  # of the body's wrist where such a hand is sure
     body_share: float = 0.3
     robust: float = 3.0
@@ -44,13 +45,18 @@ class FitConfig:
     seen_acceleration_m_s2: float = 0.5  # of the pelvis of a body that is seen; the three above are the wearer's
     seen_acceleration_rad_s2: float = 3.0
     seen_arm_acceleration_rad_s2: float = 10.0
+    standing_m_s: float = 0.15  # across the view, below which a low foot stands
+    standing_m: float = 0.1  # above the lowest foot of the clip, below which a foot is low
+    stance_m: float = 0.02  # of a standing foot around its place
+    stance_floor_m: float = 0.03  # of that place above or below the floor
+    stance_depth: float = 0.03  # relative, of how its depth differs from that of other stances
     shape_sigma: float = 0.05  # relative, of each bone length for the height
     hand_size_sigma: float = 0.05
     proportions_sigma: float = 0.08  # relative, of a hand's bones for its size, as a network marks them
     proportions_rate_hz: float = 3.75  # frames a second from which they are found
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
     bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
-    least_focal_sigma: float = 0.08  # relative, of a focal length found from the wearer's arms
+    least_focal_sigma: float = 0.095  # relative, of a focal length found from the wearer's arms
     mount_m: float = 0.07  # of the head camera, around the eyes
     upright_deg: float = 15.0  # of the wearer's trunk, and of the camera's pitch
     iterations: int = 10

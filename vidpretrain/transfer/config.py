@@ -12,7 +12,7 @@ from vidpretrain.sim.worlds.config import WorldConfig
 from vidpretrain.training.config import Part, TrainConfig
 
 Arm = Literal["scratch", "pretrained", "shuffled", "phase", "images", "cotrain", "zero"]
-Bridge = Literal["time", "frame", "scale", "trust", "adapters", "masking", "midtrain"]
+Bridge = Literal["time", "frame", "scale", "trust", "adapters", "masking", "midtrain", "grip"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 
@@ -59,7 +59,8 @@ class BridgeConfig:
     robot's base frame, a person's camera taken for the robot's). scale: each body's motion has its own normaliser
     (off: the person's is kept in fine-tuning). trust: labels count by their sigma (off: all alike). adapters: the robot
     begins with the person's state and action layers (off: with new ones). masking: arms are black in all pictures.
-    midtrain: the first half of fine-tuning is on people and the demonstrations together.
+    midtrain: the first half of fine-tuning is on people and the demonstrations together. grip: where a person's hand is
+    seen closed, its action is to close further, as a robot is told that holds by force (`data.squeezed`).
     """
 
     time: bool = True
@@ -69,6 +70,7 @@ class BridgeConfig:
     adapters: bool = True
     masking: bool = False
     midtrain: bool = False
+    grip: bool = False
 
     def flipped(self, bridge: Bridge | None) -> BridgeConfig:
         """With one of them the other way round."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vidpretrain import config as configs
 from vidpretrain import geometry
@@ -54,7 +55,7 @@ def people_cache(config: TransferConfig, bridges: BridgeConfig, task: str, out: 
     world = dataclasses.replace(_world(config, bridges), rate_hz=FILM_HZ)
     spec = dataclasses.replace(_spec(config, bridges, robot, FILM_HZ), embodiment=PERSON)
     made_of = ("people", _VERSION, task, robot.digest, configs.plain(world), configs.plain(config.people))
-    digest = configs.digest(*made_of, configs.plain(spec), bridges.trust)
+    digest = configs.digest(*made_of, configs.plain(spec), bridges.trust, bridges.grip)
     return find_cache(out, digest) or write_cache(
         out, spec, _people_episodes(config, bridges, task, spec, world), digest
     )
@@ -119,17 +120,34 @@ def _person_episode(
     T_base_wrist = geometry.compose(np.broadcast_to(head, tracked.T_camera_wrist.shape), tracked.T_camera_wrist)
     state = np.concatenate([wrist_columns(T_base_wrist, spec, head), tracked.hands], axis=-1)
     ahead = np.minimum(np.arange(len(state)) + 1, len(state) - 1)
+    action = squeezed(state[ahead], spec) if bridges.grip else state[ahead]
     valid, weight = tracked.columns(spec)
     return CacheEpisode(
         images=found.frames,
         state=state.astype(np.float32),
-        action=state[ahead].astype(np.float32),
+        action=action.astype(np.float32),
         valid=valid & valid[ahead],
         weight=weight if bridges.trust else np.ones_like(weight),
         fov_rad=found.fov_rad,
         instruction=instruction,
         source=f"{task}-person-{found.seed}",
     )
+
+
+def squeezed(vector: Float[np.ndarray, "t d"], spec: ActionSpec) -> Float[np.ndarray, "t d"]:
+    """The vectors with hands that are seen half closed told to close, since a thing in the hand keeps fingers apart.
+
+    Below a mean closure of .2 of the stroke nothing changes, above .4 fingers are told to close wholly, in between the
+    share grows evenly; how a thumb is turned stays.
+    """
+    out = np.array(vector)
+    for group, part in zip(spec.groups, spec.slices().values(), strict=True):
+        if group.quantity != "hand":
+            continue
+        bends = np.arange(part.start, part.stop)[["rotation" not in name for name in group.names]]
+        share = np.clip((1.0 - out[:, bends].mean(axis=1, keepdims=True) - 0.2) / 0.2, 0.0, 1.0)
+        out[:, bends] *= 1.0 - share
+    return out
 
 
 def _attempts(

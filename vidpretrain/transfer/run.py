@@ -240,7 +240,9 @@ class Bench:
 
     def people(self, bridges: BridgeConfig) -> list[TrainingCache]:
         """The people, a cache per task."""
-        return self._opened("people", people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust))
+        return self._opened(
+            "people", people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip)
+        )
 
     def speeds(self, bridges: BridgeConfig) -> tuple[float, ...]:
         """Rows of the film per step of the robot: by the clock, and with `time` by the wrists' median speeds too."""
