@@ -1,12 +1,13 @@
 """Hands and bodies found in video: real clips by consistency, rendered clips against their truth, networks' rates.
 
-    python scripts/bench/detection.py --real FOLDER [--rendered FOLDER] [--empty FOLDER] [--rate FOLDER] [--frames N]
-        [--out runs/bench] [--docs PAGE.md]
+    python scripts/bench/detection.py [--split held] [--out runs/bench] [--docs docs/results/detection.md]
+    python scripts/bench/detection.py [--real FOLDER] [--rendered FOLDER] [--empty FOLDER] [--rate FOLDER] [--frames N]
 
-FOLDER of rendered clips holds NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and the bench of labels
-leave them (of its groups `empty` and `no_hands` every hand is a false alarm); of empty clips every hand and body found
-is one. `--rate` measures the networks on the rendered clips there with one worker and with two: on a quiet machine.
-Rows go to OUT/detection.json.
+The first form is everything: the clean and the hard clips of a split (those of the bench of labels, rendered under
+OUT/labels where they are not there yet), real clips, and the rate of one worker and of two, for a quiet machine.
+The second one looks at folders. Rendered clips are NAME.mp4 with NAME.truth.npz beside it, as `vidpretrain synth` and
+the bench of labels leave them (of their groups `empty` and `no_hands` every hand is a false alarm); of empty clips
+every hand and body found is one. Everything is looked at anew. Rows go to OUT/detection.json.
 """
 
 from __future__ import annotations
@@ -33,52 +34,90 @@ _REFERENCE = "dexretarget_hand"
 
 def main(words: list[str] | None = None) -> int:
     """Look, measure, print and write."""
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"  # before anything imports NumPy in a worker
     asked = _arguments(words)
-    from labelling.detection_report import WITHOUT, bar_rows, bar_table, document, rates, sidecar
+    from labelling.detection_report import bar_rows, bar_table, document, rates
 
-    rows: list[dict[str, Any]] = []
-    for path in _videos(asked.real):
-        tracks, seconds = look(path, asked.frames)
-        rows.append({"clip": path.name, "kind": "real", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
-        rows[-1] |= consistency(tracks)
-        reference = asked.real.parent / "motion" / "dexretarget_hand_joints.pkl"
-        if path.stem == _REFERENCE and reference.is_file():
-            rows[-1]["reference_mm"] = against_reference(tracks, reference)
-    for path in _videos(asked.rendered):
-        from vidpretrain.sim import load_truth
-
-        tracks, seconds = look(path, asked.frames)
-        rows.append({"clip": path.name, "kind": "rendered", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
-        rows[-1] |= sidecar(path) | consistency(tracks)
-        if rows[-1]["group"] not in WITHOUT:
-            truth = load_truth(path.with_suffix(".truth.npz"))
-            counts = [against_truth(tracks, person) for person in people(path, truth)]
-            rows[-1] |= max(counts, key=lambda count: count["hit"])
-    for path in _videos(asked.empty):
-        tracks, seconds = look(path, asked.frames)
-        rows.append({"clip": path.name, "kind": "empty", "frames_per_cpu_s": len(tracks[0].time_ns) / seconds})
-        rows[-1] |= consistency(tracks)
-    bars = bar_rows(rows) + (rates(_videos(asked.rate), asked.frames) if asked.rate else [])
+    jobs = _jobs(asked)
+    rows = _measure_all(jobs, asked.workers)
+    bars = bar_rows(rows) + (rates(_rate_clips(asked, jobs), asked.frames) if _wants_rate(asked) else [])
     text = table(rows) + "\n" + bar_table(bars)
     print(text)
     asked.out.mkdir(parents=True, exist_ok=True)
-    aside = asked.out / "detection.json.tmp"
-    aside.write_text(json.dumps(rows + bars, indent=2))
-    os.replace(aside, asked.out / "detection.json")
+    _write(asked.out / "detection.json", json.dumps(rows + bars, indent=2))
     if asked.docs is not None:
-        asked.docs.write_text(document(rows, bars, asked.frames))
+        _write(asked.docs, document(rows, bars, asked.split if _everything(asked) else None, asked.frames))
     return 0
+
+
+def _everything(asked: argparse.Namespace) -> bool:
+    return not (asked.real or asked.rendered or asked.empty or asked.rate)
+
+
+def _wants_rate(asked: argparse.Namespace) -> bool:
+    return asked.rate is not None or (_everything(asked) and not asked.no_rate)
+
+
+def _jobs(asked: argparse.Namespace) -> list[tuple[Path, str, int]]:
+    """Clips with what they are and how many of their frames are looked at; rendered where they are missing."""
+    folders = {"real": asked.real, "rendered": asked.rendered, "empty": asked.empty}
+    if not _everything(asked):
+        return [(path, kind, asked.frames) for kind, folder in folders.items() for path in _videos(folder)]
+    from labelling.clips import clean_clips, hard_clips
+
+    out = asked.out / "labels"
+    clean = clean_clips(asked.split, asked.clips, out, workers=asked.workers, duration_s=4.0)
+    hard = hard_clips(asked.split, out, workers=asked.workers)
+    jobs = [(Path(row["video"]), "rendered", asked.frames) for row in (*(row for _, row in clean), *hard)]
+    return [(path, "real", min(asked.frames, 60)) for path in _videos(asked.videos)] + jobs
+
+
+def _rate_clips(asked: argparse.Namespace, jobs: list[tuple[Path, str, int]]) -> list[Path]:
+    return _videos(asked.rate) if asked.rate else [path for path, kind, _ in jobs if kind == "rendered"]
+
+
+def _measure_all(jobs: list[tuple[Path, str, int]], workers: int) -> list[dict[str, Any]]:
+    """Rows of all clips, in their order, by so many processes."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    if not jobs:
+        return []
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(measure, *zip(*jobs, strict=True)))
+
+
+def measure(path: Path, kind: str, frames: int) -> dict[str, Any]:
+    """One clip's row: consistency, and against the truth where there is one."""
+    from labelling.detection_report import WITHOUT, sidecar
+
+    tracks, seconds = look(path, frames)
+    row: dict[str, Any] = {"clip": path.name, "kind": kind, "frames_per_cpu_s": len(tracks[0].time_ns) / seconds}
+    row |= consistency(tracks)
+    reference = path.parent.parent / "motion" / "dexretarget_hand_joints.pkl"
+    if kind == "real" and path.stem == _REFERENCE and reference.is_file():
+        row["reference_mm"] = against_reference(tracks, reference)
+    if kind == "rendered":
+        from vidpretrain.sim import load_truth
+
+        row |= sidecar(path)
+        if row["group"] not in WITHOUT:
+            truth = load_truth(path.with_suffix(".truth.npz"))
+            counts = [against_truth(tracks, person) for person in people(path, truth)]
+            row |= max(counts, key=lambda count: count["hit"])
+    return row
 
 
 def look(path: Path, frames: int):
     """Tracks of the first `frames` decoded frames of a video, unjudged, and the processor's seconds."""
-    from vidpretrain.pose import PoseConfig, load_estimator
+    from vidpretrain.pose import PoseConfig, RejectConfig, load_estimator
     from vidpretrain.types import Clip, Reject
     from vidpretrain.video import probe
 
     info = probe(path)
     if isinstance(info, Reject):
-        raise SystemExit(f"{path}: {info.detail}")
+        raise RuntimeError(f"{path}: {info.detail}")
     end = min(frames, info.frame_count) - 1
     clip = Clip(
         clip_id=path.stem,
@@ -90,9 +129,16 @@ def look(path: Path, frames: int):
         height_px=info.height_px,
     )
     start = time.process_time()
-    tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig())
+    unjudged = RejectConfig(
+        max_dark_share=1.0,
+        max_blurred_share=1.0,
+        max_crowd_share=1.0,
+        max_upside_down_share=1.0,
+        max_sideways_share=1.0,
+    )
+    tracks = load_estimator("mediapipe").estimate(clip, info, PoseConfig(), unjudged)
     if isinstance(tracks, Reject):
-        raise SystemExit(f"{path}: {tracks.detail}")
+        raise RuntimeError(f"{path}: {tracks.detail}")
     return tracks, time.process_time() - start
 
 
@@ -284,15 +330,27 @@ def _videos(folder: Path | None) -> list[Path]:
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
+    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--split", choices=("held", "dev"), default="held", help="dev is for trying things out")
+    parser.add_argument("--clips", type=int, default=40, help="clean ones")
+    parser.add_argument("--videos", type=Path, default=shared / "data" / "video", help="real clips")
+    parser.add_argument("--no-rate", action="store_true", help="leave the rate out: the machine is not quiet")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--real", type=Path, help="folder of real clips")
     parser.add_argument("--rendered", type=Path, help="folder of rendered clips with truth")
     parser.add_argument("--empty", type=Path, help="folder of clips with nobody in them")
     parser.add_argument("--rate", type=Path, help="folder of clips on which the networks' rate is measured")
     parser.add_argument("--docs", type=Path, help="also write the figures there as Markdown")
-    parser.add_argument("--frames", type=int, default=150, help="of each clip, from its start")
+    parser.add_argument("--frames", type=int, default=120, help="of each clip, from its start; 60 of real ones at most")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     return parser.parse_args(words)
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text)
+    os.replace(aside, path)
 
 
 if __name__ == "__main__":

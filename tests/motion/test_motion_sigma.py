@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,15 +22,44 @@ KINDS = ("third wrist", "third fingertips", "ego wrist", "ego fingertips", "elbo
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worse_cue_never_narrows_sigma(kind: str) -> None:
     lines = calibration()[kind]["cues"]
-    middle = {name: np.array([lines[name]["middle"] if name in lines else 0.0]) for name in SIGNS}
+    own_m = 0.45 if kind.startswith("ego") else 1.4
+    middle = {name: np.array([lines[name]["middle"] if name in lines else np.log(own_m)]) for name in SIGNS}
     usual = predict(kind, middle)
     assert 0.005 < usual[0] < 0.2
     for name, line in lines.items():
         worse = line["high"] if SIGNS[name] > 0 else line["low"]
         assert predict(kind, middle | {name: np.array([worse])})[0] >= usual[0]
-        beyond = predict(kind, middle | {name: np.array([worse + 100.0 * SIGNS[name]])})
-        np.testing.assert_allclose(beyond, predict(kind, middle | {name: np.array([worse])}))
+        at_end = predict(kind, middle | {name: np.array([worse])})
+        if name == "depth":  # twice as far away, twice as wrong
+            twice = predict(kind, middle | {name: np.array([worse + np.log(2.0)])})
+            np.testing.assert_allclose(twice, 2.0 * at_end)
+        else:
+            beyond = predict(kind, middle | {name: np.array([worse + 100.0 * SIGNS[name]])})
+            np.testing.assert_allclose(beyond, at_end)
         np.testing.assert_allclose(predict(kind, middle | {name: np.array([np.nan])}), usual)
+
+
+def test_calibration_finds_a_known_noise_model() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
+    import calibrate
+
+    rng, clips, frames = np.random.default_rng(0), 48, 60
+    clip = np.repeat(np.arange(clips), frames)
+    cues = {name: np.full(len(clip), np.nan) for name in SIGNS}
+    cues["misfit"], cues["edge_on"] = rng.normal(-3.5, 0.4, len(clip)), rng.uniform(0, 1, len(clip))
+    cues["confidence"] = rng.uniform(0.5, 3.5, len(clip))  # which tells nothing
+    cues["depth"] = np.log(np.repeat(rng.uniform(1.0, 3.0, clips), frames))
+    true = np.hypot(0.02 * np.exp(cues["depth"]), np.exp(-4.0 + 0.8 * (cues["misfit"] + 3.5) + 0.9 * cues["edge_on"]))
+    radius = np.sqrt(6.2514) * true  # 90 % of a Gaussian in space
+    error = np.linalg.norm(rng.normal(size=(len(clip), 3)) * true[:, None], axis=-1)
+    table, figures = calibrate.fit(cues, error, clip, clip % 8)
+    assert 0.88 < figures["inside"] < 0.92
+    assert figures["worst clip"] > 0.7
+    found = 2.5 * predict("x", cues, {"x": table})
+    assert np.median(np.abs(np.log(found / radius))) < 0.05
+    assert np.corrcoef(np.log(found), np.log(radius))[0, 1] > 0.97
+    assert table["cues"]["misfit"]["weight"] > 0.3
+    assert abs(table["cues"].get("confidence", {"weight": 0.0})["weight"]) < 0.05
 
 
 def test_a_larger_sigma_is_a_smaller_weight() -> None:

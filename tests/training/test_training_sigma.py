@@ -29,9 +29,8 @@ RETARGET, DATASET = RetargetConfig(), DatasetConfig()
 
 
 def expected_weight() -> np.ndarray:
-    """1 / sigma^2 with a cap: 1 where the label is exact, a half at `trust_m`; imputed labels by both their factors."""
-    sigma = SIGMA_M * np.where(IMPUTED, RETARGET.imputed_sigma, 1.0)
-    own = 1.0 / (1.0 + (sigma / RETARGET.trust_m) ** 2)
+    """1 / sigma^2 with a cap: 1 where the label is exact, a half at `trust_m`; imputed labels once less."""
+    own = 1.0 / (1.0 + (SIGMA_M / RETARGET.trust_m) ** 2)
     ahead = np.minimum(np.arange(ROWS) + 1, ROWS - 1)
     return np.minimum(own, own[ahead]) * np.where(IMPUTED | IMPUTED[ahead], DATASET.imputed_weight, 1.0)
 

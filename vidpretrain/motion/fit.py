@@ -70,12 +70,16 @@ def fit_human(
             hand = follow(hand, points[:, part.start], both, time_ns)
             hand = _moved(hand, points[:, part], both)
         spread = np.where(both, human.spread_m[f"{side}_hand_wrist"], np.nan)
-        cues[f"{side} wrist"] = own = hand_cues(hand, tracks[f"hand21_{side}"], camera, config, spread)
+        shoulder_m = points[:, SHOULDERS[skeletons.SIDES.index(side)], 2]
+        own = hand_cues(hand, tracks[f"hand21_{side}"], camera, config, spread, own_m[side], shoulder_m)
+        cues[f"{side} wrist"] = own
         out[side] = _with_sigma(hand, own, camera, "third", config)
+    body = dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE])
     for k, side in enumerate(skeletons.SIDES):
         for kind, at in (("elbow", [ARM[side][1]]), ("shoulder", [SHOULDERS[k]]), ("hip", [HIPS[k]])):
-            cues[f"{side} {kind}"] = body_cues(at, body, tracks["body33"], human.spread_m[f"{side}_{kind}"])
-    body = dataclasses.replace(body, p_camera=points[:, skeletons.BODY_SLICE])
+            cues[f"{side} {kind}"] = body_cues(
+                at, body, tracks["body33"], human.spread_m[f"{side}_{kind}"], SHOULDERS[k]
+            )
     sigma = body_sigma(body, {n: c for n, c in cues.items() if not n.endswith("wrist")}, camera, config)
     for side in skeletons.SIDES:
         both, of_hand = np.flatnonzero(out[side].seen & body.found), out[side].sigma_point_m

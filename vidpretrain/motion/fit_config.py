@@ -56,7 +56,7 @@ class FitConfig:
     proportions_rate_hz: float = 3.75  # frames a second from which they are found
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
     bones_rate_hz: float = 7.5  # frames a second from which bone lengths are found
-    least_focal_sigma: float = 0.08  # relative, of a focal length found from the wearer's arms
+    least_focal_sigma: float = 0.095  # relative, of a focal length found from the wearer's arms
     mount_m: float = 0.07  # of the head camera, around the eyes
     upright_deg: float = 15.0  # of the wearer's trunk, and of the camera's pitch
     iterations: int = 10

@@ -1,9 +1,10 @@
 """How sure a fitted point is: one standard deviation per axis and frame, from cues and a table of calibrated weights.
 
-log sigma is linear in the cues, each weight of the sign that it must have, so that a worse cue never narrows sigma. The
-table, `calibration.yaml`, is made by scripts/bench/calibrate.py on rendered people whom no benchmark shows again. The
-largest cue in third person is the spread from the normal equations' inverse with bones as unknowns, because nearly all
-of a body's error is a depth that the whole clip has wrong; an assumed height or lens adds its own doubt.
+Two parts add up in squares. What a whole clip has wrong alike, a hand or body of another size than assumed, is a share
+of the distance; the rest has a logarithm linear in the cues, each weight of the sign that it must have, so that a worse
+cue never narrows sigma. The table, `calibration.yaml`, is made by scripts/bench/calibrate.py on rendered people whom no
+benchmark shows again, such that 90 % of the errors lie within 2.5 sigma. Errors have heavier tails than a Gaussian's:
+sigma is a width, four tenths of the 90 % radius, not a root mean square. An assumed height or lens adds its own doubt.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import yaml
 from jaxtyping import Bool, Float64
 
-from vidpretrain import skeletons
-from vidpretrain.motion import clean
+from vidpretrain import geometry, skeletons
+from vidpretrain.motion import bones, clean
 from vidpretrain.motion.body import ARM, HIPS, PALM, SHOULDERS, Body
 from vidpretrain.motion.camera import project
 from vidpretrain.motion.config import MotionConfig
@@ -27,7 +28,17 @@ from vidpretrain.types import Camera, PoseTrack
 Cues = dict[str, np.ndarray]
 """Cues (t) by name; NaN where one is not known, which then says nothing."""
 
-SIGNS = {"spread": 1, "misfit": 1, "confidence": -1, "apart": 1, "away": 1}
+SIGNS = {
+    "spread": 1,  # log m, of the normal equations' inverse
+    "misfit": 1,  # log of the reprojection error in hand lengths
+    "usual": 1,  # its median over the clip
+    "confidence": -1,  # -log(1.02 - the network's)
+    "depth": 1,  # log m
+    "edge_on": 1,  # 1 - |cosine| between the palm's normal and the ray: a palm seen from the edge tells least
+    "behind": 1,  # m, of a wrist or elbow beyond its shoulder, where an arm that reaches away hides
+    "apart": 1,  # log, how unsteadily the hand's own depth disagrees with that on the arm
+    "away": 1,  # log1p of half the frames since it was seen
+}
 """Which way sigma may go with a cue."""
 
 _MIDDLE = [0, 9, 10, 11, 12]
@@ -40,18 +51,25 @@ _HALF = 0.5  # of sigma, added by each frame in which nothing was seen
 
 @lru_cache(maxsize=1)
 def calibration() -> dict[str, Any]:
-    """The table: by kind of point `bias`, and by cue `weight`, `middle` and the range `low` to `high` that was seen."""
+    """The table by kind of point: `of_depth`, the share of its distance that a clip has wrong, `bias`, and by cue
+    `weight`, `middle` and the range `low` to `high` that was seen."""
     return yaml.safe_load(Path(__file__).with_name("calibration.yaml").read_text())["kinds"]
 
 
 def predict(kind: str, cues: Cues, table: dict[str, Any] | None = None) -> Float64[np.ndarray, " t"]:
-    """Sigma (t) in metres of a kind of point; cues beyond what the calibration saw count as its end."""
+    """Sigma (t) in metres of a kind of point; cues beyond what the calibration saw count as its end.
+
+    Farther away than it saw sigma grows with the distance, as what a pixel spans does.
+    """
     own = (calibration() if table is None else table)[kind]
     log = np.full(len(next(iter(cues.values()))), own["bias"])
     for name, line in own["cues"].items():
         value = np.where(np.isfinite(cues[name]), cues[name], line["middle"])
         log = log + line["weight"] * (np.clip(value, line["low"], line["high"]) - line["middle"])
-    return np.exp(log)
+    usual = own["cues"].get("depth", {"middle": 0.0, "high": np.inf})
+    depth = np.where(np.isfinite(cues["depth"]), cues["depth"], usual["middle"])
+    log = log + np.maximum(depth - usual["high"], 0.0)
+    return np.hypot(np.exp(log), own["of_depth"] * np.exp(depth))
 
 
 def hand_cues(
@@ -61,11 +79,12 @@ def hand_cues(
     config: MotionConfig,
     spread_m: np.ndarray | None = None,
     own_depth_m: np.ndarray | None = None,
+    shoulder_m: np.ndarray | None = None,
 ) -> Cues:
-    """Cues of one fitted hand: how well its points reproject, how sure the network was, frames since it was seen.
+    """Cues (`SIGNS`) of one fitted hand.
 
     `spread_m` (t) is the wrist's by the normal equations, `own_depth_m` (t) the depth of the hand fitted without its
-    arm: how unsteadily it disagrees with the arm's over the clip counts.
+    arm, `shoulder_m` (t) that of its shoulder.
     """
     real, nothing = hand.seen & ~hand.imputed & found(track, config), np.full(len(hand.seen), np.nan)
     if not real.any():
@@ -88,23 +107,47 @@ def hand_cues(
         out[real] = value
         return clean.interpolate_gaps(track.time_ns, out, real)
 
+    depth_m = np.where(hand.seen, hand.p_wrist[:, 2], np.nan)
     return {
         "spread": nothing if spread_m is None else np.log(spread_m),
         "misfit": np.log(0.01 + everywhere(misfit)),
-        "confidence": everywhere(np.nan_to_num(track.confidence[real]).mean(axis=1)),
+        "usual": np.full(len(real), np.log(0.01 + np.median(misfit))),
+        "confidence": sureness(everywhere(np.nan_to_num(track.confidence[real]).mean(axis=1))),
+        "depth": np.log(depth_m),
+        "edge_on": edge_on(hand),
+        "behind": nothing if shoulder_m is None else depth_m - shoulder_m,
         "apart": apart,
         "away": np.log1p(_HALF * _away(real)),
     }
 
 
-def body_cues(points: list[int], body: Body, track: PoseTrack, spread_m: np.ndarray) -> Cues:
-    """Cues of a place of the body, by the network's points there: spread, visibility, frames since it was seen."""
+def sureness(confidence: np.ndarray) -> np.ndarray:
+    """A confidence of 0 to 1 stretched towards 1, where most of them are."""
+    return -np.log(1.02 - np.clip(confidence, 0.0, 1.0))
+
+
+def edge_on(hand: Hand) -> Float64[np.ndarray, " t"]:
+    """0 where a palm faces the camera or turns its back to it, 1 where it is seen from the edge; NaN where not seen."""
+    out, seen_at = np.full(len(hand.seen), np.nan), hand.seen
+    if seen_at.any():
+        normal = geometry.rotate(bones.palm_turn(hand.p_point[seen_at]), np.array([0.0, 0.0, 1.0]))
+        out[seen_at] = 1.0 - np.abs((normal * geometry.normalize(hand.p_wrist[seen_at])).sum(axis=-1))
+    return out
+
+
+def body_cues(points: list[int], body: Body, track: PoseTrack, spread_m: np.ndarray, shoulder: int) -> Cues:
+    """Cues of a place of the body, by the network's points there; `shoulder` is that of its side."""
     real = body.found & (body.seen & ~body.imputed)[:, points].any(axis=1)
     nothing = np.full(len(real), np.nan)
+    depth_m = np.where(body.found[:, None], body.p_camera[..., 2], np.nan)
     return {
         "spread": np.log(spread_m),
         "misfit": nothing,
-        "confidence": np.nan_to_num(track.confidence[:, points]).mean(axis=1),
+        "usual": nothing,
+        "confidence": sureness(np.nan_to_num(track.confidence[:, points]).mean(axis=1)),
+        "depth": np.log(depth_m[:, points].mean(axis=1)),
+        "edge_on": nothing,
+        "behind": depth_m[:, points].mean(axis=1) - depth_m[:, shoulder],
         "apart": nothing,
         "away": np.log1p(_HALF * _away(real)) if real.any() else nothing,
     }

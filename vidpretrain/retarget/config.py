@@ -60,7 +60,7 @@ class RetargetConfig:
     speed_share: float = 0.99
     reach_share: float = 0.95
     arm_by_height: float = 0.332
-    trust_m: float = 0.1
+    trust_m: float = 0.035
     on_mirrored: Literal["refuse", "swap"] = "refuse"
     on_upside_down: Literal["refuse", "right"] = "refuse"
     max_person_speed_m_s: float = 10.0

@@ -80,7 +80,10 @@ def robot_motion(
 def confidence(
     state: SideState, error_m: Float64[np.ndarray, " t"] | None, config: RetargetConfig
 ) -> Float64[np.ndarray, " t"]:
-    """1 where the label is exact, 1/2 where sigma and tracking error together reach `trust_m`, 0 without a person."""
+    """1 where the label is exact, 1/2 where sigma and tracking error together reach `trust_m`, 0 without a person.
+
+    An imputed frame's sigma has grown with the gap already; what else it loses is the data set's `imputed_weight`.
+    """
     left = np.zeros(len(state.arm)) if error_m is None else np.nan_to_num(error_m)
-    sigma = np.nan_to_num(state.sigma_m) * np.where(state.imputed, config.imputed_sigma, 1.0)
+    sigma = np.nan_to_num(state.sigma_m)
     return np.where(state.arm, 1.0 / (1.0 + (sigma**2 + left**2) / config.trust_m**2), 0.0)

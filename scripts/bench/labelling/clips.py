@@ -47,6 +47,14 @@ class Sample:
 
 def samples(split: str, count: int, out: Path, *, workers: int, duration_s: float) -> list[Sample]:
     """The first `count` clips of a split, rendered and looked at where that was not done before."""
+    rows = clean_clips(split, count, out, workers=workers, duration_s=duration_s)
+    return [sample for index, row in rows if (sample := _sample(index, row)) is not None]
+
+
+def clean_clips(
+    split: str, count: int, out: Path, *, workers: int, duration_s: float
+) -> list[tuple[int, dict[str, Any]]]:
+    """Numbers and rows (`video`, `truth`, ...) of the first `count` clips, rendered where that was not done before."""
     rows = []
     for start in range(0, count, _ROUND):
         config = SimConfig(
@@ -58,7 +66,7 @@ def samples(split: str, count: int, out: Path, *, workers: int, duration_s: floa
             workers=workers,
         )
         rows += [(start + row["index"], row) for row in render_people(config, out / split / f"round_{start:03d}")]
-    return [sample for index, row in rows if (sample := _sample(index, row)) is not None]
+    return rows
 
 
 def hard_clips(split: str, out: Path, *, workers: int) -> list[dict[str, Any]]:
