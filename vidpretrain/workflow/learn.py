@@ -137,7 +137,7 @@ def pretrain(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
 def finetune(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Adapt `checkpoint` (or the run's own pretrained policy, else nothing) to robot episodes."""
     cache = robot_cache(config, Path(inputs[0]) if inputs else None)
-    init = config.checkpoint or lastcheckpoint_of(config, "pretrain")
+    init = config.checkpoint or last_checkpoint(config, "pretrain")
     return _told(finetuned(config, cache, init, "finetune"), "finetune")
 
 
@@ -165,7 +165,7 @@ def checkpoint_of(config: RunConfig, inputs: tuple[str, ...]) -> Path:
     Raises:
         InputError: there is none.
     """
-    candidates = (Path(inputs[0]) if inputs else None, config.checkpoint, lastcheckpoint_of(config, "finetune"))
+    candidates = (Path(inputs[0]) if inputs else None, config.checkpoint, last_checkpoint(config, "finetune"))
     for path in candidates:
         if path is not None:
             return path / "model" if (path / "model" / "config.json").is_file() else path
@@ -180,7 +180,7 @@ def checkpoint_of(config: RunConfig, inputs: tuple[str, ...]) -> Path:
 def evaluate(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Chunk errors of a checkpoint on the held-out robot episodes, next to the baselines and the scratch policy."""
     policies = {"policy": checkpoint_of(config, inputs)}
-    scratch = lastcheckpoint_of(config, "scratch")
+    scratch = last_checkpoint(config, "scratch")
     if scratch is not None:
         policies["scratch"] = scratch
     cache = robot_cache(config)
