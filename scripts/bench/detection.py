@@ -39,15 +39,17 @@ def main(words: list[str] | None = None) -> int:
     asked = _arguments(words)
     from labelling.detection_report import bar_rows, bar_table, document, rates
 
+    from vidpretrain.workflow.files import write_text
+
     jobs = _jobs(asked)
     rows = _measure_all(jobs, asked.workers)
     bars = bar_rows(rows) + (rates(_rate_clips(asked, jobs), asked.frames) if _wants_rate(asked) else [])
     text = table(rows) + "\n" + bar_table(bars)
     print(text)
     asked.out.mkdir(parents=True, exist_ok=True)
-    _write(asked.out / "detection.json", json.dumps(rows + bars, indent=2))
+    write_text(asked.out / "detection.json", json.dumps(rows + bars, indent=2))
     if asked.docs is not None:
-        _write(asked.docs, document(rows, bars, asked.split if _everything(asked) else None, asked.frames))
+        write_text(asked.docs, document(rows, bars, asked.split if _everything(asked) else None, asked.frames))
     return 0
 
 
@@ -345,12 +347,6 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=120, help="of each clip, from its start; 60 of real ones at most")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     return parser.parse_args(words)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text)
-    os.replace(aside, path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The policy as its users meet it: what a chunk costs, in process and served to an unmodified openpi-client.
 
-    python scripts/bench/policy.py [--only inference,serving] [--out runs/bench] [--docs docs/results/policy.md]
+    python scripts/bench/policy.py [--only inference,serving] [--out runs/bench]
 
 Rows go to OUT/policy.json; exit 0 whether the bars are met or not. The peer lives in an environment of its own,
 .venv-openpi (make bench-env-policy).
@@ -28,12 +28,13 @@ def main(words: list[str] | None = None) -> int:
     from labelling.rows import row
     from policies import inference_rows
 
+    from vidpretrain.workflow.files import write_text
+
     parts = {"inference": inference_rows.flow_rows, "serving": inference_rows.serving_rows}
     rows: list[dict[str, Any]] = []
     for name in asked.only:
         rows += parts[name](row)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "policy.json").write_text(json.dumps(rows, indent=2))
+    write_text(asked.out / "policy.json", json.dumps(rows, indent=2))
     for one in rows:
         met = {True: "yes", False: "NO", None: ""}[one["met"]]
         print(f"{one['name']:<72} {one['value']:>9.4g} {one['unit']:<8} {one['bar'] or '':<8} {met}")

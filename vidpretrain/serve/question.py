@@ -13,7 +13,7 @@ from vidpretrain.errors import InputError, nearest
 from vidpretrain.types import ActionSpec
 
 Array = np.ndarray
-_PREFIXES = ("", "observation/", "observation.")
+_PREFIXES = ("observation/", "observation.")
 KEYS = ("image", "state", "prompt", "embodiment", "step", "fov_rad", "seed", "history", "reset")
 
 
@@ -70,7 +70,7 @@ def _plain(key: Any) -> str:
     """A key without its prefix; every camera's picture is called "image"."""
     if not isinstance(key, str):
         raise InputError("keys are text", found=repr(key)[:60])
-    for prefix in ("observation/", "observation."):
+    for prefix in _PREFIXES:
         key = key.removeprefix(prefix)
     for prefix in ("images/", "images."):
         if key.startswith(prefix):
