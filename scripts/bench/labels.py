@@ -4,7 +4,7 @@
 
 Clips are rendered and looked at by the landmark networks once and kept under OUT/labels; everything after the networks
 is measured anew. Height and intrinsics are known unless a row says otherwise; offsets learned on rendered people are
-used nowhere. Rows go to OUT/labels.json; exit 0 whether the bars are met or not.
+used in the rows that say so, which have no bar. Rows go to OUT/labels.json; exit 0 whether the bars are met or not.
 """
 
 from __future__ import annotations

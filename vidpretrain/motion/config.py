@@ -46,6 +46,7 @@ class MotionConfig:
     height_m: float | None = None
     assumed_height_m: float = 1.70
     size_uncertainty: float = 0.06  # relative, of hand and body sizes for a height
+    learned_offsets: str | None = None  # "rendered" or a table's file; real clips gain nothing by it (docs/log.md)
     # trust
     min_hand_confidence: float = 0.5
     min_visibility: float = 0.5

@@ -31,6 +31,7 @@ from vidpretrain.motion.evidence import (
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.ground import FEET, stance_terms, standing
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.learned import built, marked
 from vidpretrain.motion.moving import body_in_world, from_world, poses_of, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
 from vidpretrain.motion.proportions import parameters
@@ -79,7 +80,8 @@ def fit_body(
     parts = slice(index[0], index[-1] + 1, stride), slice(index[0], index[-1] + 1)
     ok = trusted(track, camera, config) & body.found[:, None]
     legs = bool(ok[:, _KNEES_DOWN].any(axis=1).sum() > 0.2 * len(index))
-    tree = with_hands(human_tree(config.person_height_m), fitted)
+    plain = with_hands(built(human_tree(config.person_height_m), config), fitted)
+    tree = marked(plain, config)
     frame, base = np.arange(len(body.found), dtype=np.int64), pelvis(body)
     q, base = np.tile(rest(tree), (len(frame), 1)), timebase.interpolate_pose(frame[index], base[index], frame)
     base = to_world(camera, base)
@@ -98,9 +100,10 @@ def fit_body(
         if bones:
             factors = {name: float(value) for name, value in solution.parameters.items()}
             spread = _spread(tree, problem, solution, frame[part], frame)
-            tree = with_parameters(tree, problem.parameters, solution.parameters)
+            plain = with_parameters(plain, problem.parameters, solution.parameters)
+            tree = marked(plain, config)
     known, base = body.found[:, None], from_world(camera, base)
-    return FittedBody(tree, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors, spread)
+    return FittedBody(plain, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors, spread)
 
 
 def _stances(tree: Tree, q, base, body: Body, ok, camera: Camera, rate_hz: float, part: slice, hands, config) -> list:

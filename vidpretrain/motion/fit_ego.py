@@ -20,6 +20,7 @@ from vidpretrain.motion.fit_body import is_arm, take_fingers, with_hands
 from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.fit_lens import find_lens
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.learned import built, marked
 from vidpretrain.motion.moving import NOD_DEG, mean_pose, poses_of
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.solve import OrientationTerm, PointTerm, Problem, Start, solve_clip
@@ -40,7 +41,8 @@ def fit_ego(
 
     The head is where the camera is, the trunk keeps its direction.
     """
-    fit, tree, lens = config.fit, with_hands(human_tree(config.person_height_m), fitted), pinhole(camera)
+    fit, lens = config.fit, pinhole(camera)
+    tree = marked(with_hands(built(human_tree(config.person_height_m), config), fitted), config)
     track = tracks["hand21_left"]
     frames = len(track.time_ns)
     q = np.tile(rest(tree), (frames, 1))

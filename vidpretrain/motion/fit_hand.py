@@ -17,6 +17,7 @@ from vidpretrain.motion import bones, clean
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.evidence import HAND_CENTRE, Seen, hand_terms, hand_weight, pinhole, seen
 from vidpretrain.motion.hands import Hand
+from vidpretrain.motion.learned import built, marked
 from vidpretrain.motion.moving import from_world, to_world
 from vidpretrain.motion.priors import acceleration, posture
 from vidpretrain.motion.proportions import common, parameters
@@ -86,25 +87,26 @@ def _sparse(view: _View) -> tuple[np.ndarray, Solution]:
     rate_hz = 1.0 / clean.frame_step_s(view.track.time_ns)
     stride = max(1, min(round(rate_hz / view.config.fit.proportions_rate_hz), (end - start) // 8))
     part = slice(start, end, stride)
-    tree = hand_tree(view.side, view.config.person_height_m)
+    tree = marked(built(hand_tree(view.side, view.config.person_height_m), view.config), view.config)
     unknown = parameters(tree, (view.side,), view.config.fit.proportions_sigma)
     problem = dataclasses.replace(_problem(tree, view, part, rate_hz / stride), parameters=unknown)
     return np.arange(start, end, stride), solve_clip(tree, problem, _start(tree, view, part))
 
 
 def _fitted(view: _View, factors: dict[str, float], sparse: tuple[np.ndarray, Solution] | None) -> FittedHand:
-    tree = hand_tree(view.side, view.config.person_height_m)
+    tree = built(hand_tree(view.side, view.config.person_height_m), view.config)
     if factors:
         tree = with_parameters(tree, parameters(tree, (view.side,), 1.0), dict(factors))
+    looks = marked(tree, view.config)
     t = len(view.hand.seen)
     joints, pose, iterations = np.full((t, len(tree.joint_names)), np.nan), np.full((t, 7), np.nan), 0
     for start, end in timebase.runs(view.hand.seen):
         part = slice(start, end)
-        first = _start(tree, view, part)
+        first = _start(looks, view, part)
         if sparse is not None and start <= sparse[0][0] < end:
             first = _between(*sparse, np.arange(start, end))
-        problem = _problem(tree, view, part, 1.0 / clean.frame_step_s(view.track.time_ns))
-        solution = solve_clip(tree, problem, first)
+        problem = _problem(looks, view, part, 1.0 / clean.frame_step_s(view.track.time_ns))
+        solution = solve_clip(looks, problem, first)
         joints[part], pose[part] = solution.joint_pos, from_world(view.camera, solution.T_world_base, part)
         iterations += solution.iterations
     return FittedHand(tree, joints, pose, iterations, factors)

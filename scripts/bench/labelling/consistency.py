@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelling.errors import of_motions
+from labelling.marks import mark_rows
 from labelling.real import mirrored, real_clips
 from vidpretrain.motion import MotionConfig, build_motion, project
 from vidpretrain.types import Clip, PoseTrack, Reject
@@ -33,7 +34,7 @@ def real_rows(videos: Path, out: Path) -> list[dict[str, Any]]:
                 word = "difference of the mirrored clip's motion" if name == "mirror" else name
                 rows.append(row(f"real clips ({len(values)}): {word}, {method}", float(np.median(values)), unit))
                 rows.append(row(f"real clips ({len(values)}): {word}, {method}, worst clip", max(values), unit))
-    return rows
+    return rows + mark_rows(clips, row)
 
 
 def _clip(clip: Clip, tracks: tuple[PoseTrack, ...], method: str) -> dict[str, float]:

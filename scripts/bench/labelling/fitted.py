@@ -12,15 +12,21 @@ from vidpretrain.types import HumanMotion, Reject
 _MADE: dict[str, tuple[HumanMotion, ...]] = {}
 
 
-def build(sample: Sample, method: str = "fit", known: bool = True) -> tuple[HumanMotion, ...]:
-    """The motion room's stretches of a clip, none where it was refused; with `known` height and lens are told."""
+def build(
+    sample: Sample, method: str = "fit", known: bool = True, offsets: str | None = None
+) -> tuple[HumanMotion, ...]:
+    """The motion room's stretches of a clip, none where it was refused; with `known` height and lens are told.
+
+    `offsets` names a table of learned ones (`MotionConfig.learned_offsets`).
+    """
     config = MotionConfig(method=method, view="ego" if sample.truth.view == "head" else "third")  # type: ignore[arg-type]
+    config = dataclasses.replace(config, learned_offsets=offsets)
     if known:
         config = dataclasses.replace(config, height_m=sample.truth.height_m)
     metadata: dict[str, Any] | None = sample.metadata if known else None
     found = build_motion(sample.tracks, sample.clip, config, metadata)
     motions = () if isinstance(found, Reject) else found
-    if method == "fit" and known:
+    if method == "fit" and known and offsets is None:
         _MADE[sample.clip.path] = motions
     return motions
 
