@@ -66,7 +66,7 @@ def act(
         closed[side] = stopped(wanted, wrists[side], hand, solid)
     poses, miss = _poses(poser, wrists, closed, times, gaze_deg, rng)
     main = next((things[thing.name] for thing in trace.things if thing.solid), np.tile(T_table, (len(row), 1)))
-    side = skeletons.SIDES[int(np.argmax(holding.sum(axis=0) + [0, 1e-3]))]
+    side = skeletons.SIDES[int(np.argmax(holding.sum(axis=0) + np.array([0.0, 1e-3])))]
     part = Performance(poses, "", main, "", None, side, float(T_table[6]), trace.instruction, miss)
     held = Held(
         time_ns=np.round(times * 1e9).astype(np.int64),
@@ -100,11 +100,15 @@ def _to(T: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 
 def _table(trace: Trace, poser: WholePoser) -> np.ndarray:
-    """T_world_table: as far ahead of the shoulders as of the robot's, lower in proportion to the reach."""
+    """T_world_table: as far ahead of the shoulders and below them as of the robot's.
+
+    A longer arm is bent more, and eyes are as far over the table as a robot's camera; in proportion to the reach (1.28
+    times as low) a worn camera would look down on hands from above, where what they hold hides them.
+    """
     at = [poser.names.index(f"{side}_shoulder") for side in skeletons.SIDES]
     shoulder = poser.body.p_rest_keypoint[at].mean(axis=0)
     robot = trace.p_table_shoulder.mean(axis=0)
-    p = np.array([shoulder[0] - robot[0], 0.0, shoulder[2] - robot[2] * _arm_m(poser) / trace.reach_m])
+    p = np.array([shoulder[0] - robot[0], 0.0, shoulder[2] - robot[2]])
     return geometry.pose(np.array([1.0, 0, 0, 0]), p)
 
 

@@ -18,10 +18,10 @@ class TaskFilmConfig:
     A person does the task `speed` times as fast as the robot, rests for `lead_s` before and `tail_s` after it, and
     comes from a pool of `people` of a `split`, in one of `rooms`; `views` are gone through in turn. The head camera
     looks at the middle of the table, moved and turned by `camera_shift_m` and `camera_turn_rad` (standard deviations
-    over people), and rides on a head that turns by about `gaze_deg`. Its horizontal field of view is the robot's own
-    give or take `fov_share` of it; a camera beside the person has `third_fov_deg`. `world` says how things are placed,
-    coloured and lit; its rate and picture are not used. The thing and the table are as large for all; how far the
-    table is below the shoulders goes with the person's reach.
+    over people), and rides on a head that turns by about `gaze_deg`. Horizontal fields of view are drawn from
+    `head_fov_deg` and, for a camera beside the person, `third_fov_deg`. `world` says how things are placed,
+    coloured and lit; its rate and picture are not used. Things and table are as large for all, and lie before the
+    shoulders as before the robot's.
     """
 
     task: str = "pick_lift"
@@ -39,12 +39,12 @@ class TaskFilmConfig:
     tail_s: float = 0.4
     camera_shift_m: float = 0.03
     camera_turn_rad: float = 0.05
-    fov_share: float = 0.15
+    head_fov_deg: tuple[float, float] = (70.0, 95.0)
     third_fov_deg: tuple[float, float] = (50.0, 80.0)
     gaze_deg: float = 0.8
     rate_hz: float = 30.0
-    width_px: int = 384
-    height_px: int = 384
+    width_px: int = 448
+    height_px: int = 448
     crf: tuple[int, int] = (18, 26)
     shadows: bool = True
     workers: int = 2
@@ -58,5 +58,6 @@ class TaskFilmConfig:
             raise ValueError("lead_s and tail_s are not negative, rate_hz lies within 5 to 120")
         if min(self.width_px, self.height_px) < 64 or self.width_px % 2 or self.height_px % 2:
             raise ValueError("width_px and height_px are even and at least 64")
-        if not 0 <= self.fov_share < 0.5 or not 20 <= self.third_fov_deg[0] <= self.third_fov_deg[1] <= 120:
-            raise ValueError("fov_share lies in [0, .5), third_fov_deg is (least, most) within 20 to 120")
+        for low, high in (self.head_fov_deg, self.third_fov_deg):
+            if not 20 <= low <= high <= 120:
+                raise ValueError("head_fov_deg and third_fov_deg are (least, most) within 20 to 120")

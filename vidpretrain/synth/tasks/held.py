@@ -19,7 +19,8 @@ _FIELDS = ("time_ns", "holding", "hands", "grip", "T_palm_wrist", "knuckle_m")
 class Held(Frozen):
     """Truth about the hands, t frames; `hands` the robot's columns at those moments, sides left, right.
 
-    `grip` (2 2) and `T_palm_wrist` (2 7) are the robot's (`Trace`), `knuckle_m` (2) the person's: wrist to middle knuckle.
+    `grip` (2 2) and `T_palm_wrist` (2 7) are the robot's (`Trace`), `knuckle_m` (2) from the person's wrist to the
+    middle knuckle.
     """
 
     time_ns: Int64[np.ndarray, " t"]

@@ -19,7 +19,7 @@ from vidpretrain.synth.planning import dressed
 from vidpretrain.synth.specs import ClipSpec, MotionSpec
 from vidpretrain.synth.tasks.config import TaskFilmConfig
 
-_VERSION = 1  # of what is acted and filmed; a new number films everything anew
+_VERSION = 3  # of what is acted and filmed; a new number films everything anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,12 @@ def plan_task(config: TaskFilmConfig) -> tuple[TaskClip, ...]:
         UnknownName, MissingAsset: there is no such robot, or its files are missing.
     """
     robot = load_robot(config.robot)
-    fov_deg = float(np.rad2deg(robot.expected_fov_x_rad))
     source = Path(config.task).read_text() if config.task.endswith(".py") else ""
     same = (_VERSION, robot.digest, source)
-    return tuple(_clip(config, k, fov_deg, same) for k in range(config.clips))
+    return tuple(_clip(config, k, same) for k in range(config.clips))
 
 
-def _clip(config: TaskFilmConfig, k: int, fov_deg: float, same: tuple) -> TaskClip:
+def _clip(config: TaskFilmConfig, k: int, same: tuple) -> TaskClip:
     task, view = Path(config.task).stem, config.views[k % len(config.views)]
     key = (config.pool_seed, zlib.crc32(task.encode()), config.first_seed + k)
     rng = np.random.default_rng(pools.numbers(config.split, "choice", *key))
@@ -64,7 +63,7 @@ def _clip(config: TaskFilmConfig, k: int, fov_deg: float, same: tuple) -> TaskCl
     looks = SynthConfig(fov_deg=config.third_fov_deg, crf=config.crf)
     camera = pools.camera(config.split, recipe, looks, key, 0)
     if view == "head":
-        camera = dataclasses.replace(camera, fov_x_deg=fov_deg * (1 + config.fov_share * rng.uniform(-1, 1)))
+        camera = dataclasses.replace(camera, fov_x_deg=float(rng.uniform(*config.head_fov_deg)))
     clip = ClipSpec(
         name=f"{k:04d}_{task}_{view}",
         index=k,

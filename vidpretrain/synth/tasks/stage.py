@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidpretrain import geometry, skeletons
+from vidpretrain import geometry
 from vidpretrain.sim.body import load_body
 from vidpretrain.sim.posing import Pose, Poser
 from vidpretrain.synth import scene
