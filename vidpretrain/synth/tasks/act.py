@@ -74,6 +74,8 @@ def act(
         hands=trace.hands[nearest],
         grip=np.array(trace.grip),
         T_palm_wrist=np.array(trace.T_palm_wrist),
+        T_base_camera=np.array(trace.T_base_camera),
+        fov_rad=trace.fov_rad,
         knuckle_m=np.array(knuckle_m),
     )
     return Acted(part, T_table, things, held, times)

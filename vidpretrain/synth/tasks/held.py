@@ -12,15 +12,15 @@ from vidpretrain.errors import InputError
 from vidpretrain.pipeline import serialize
 from vidpretrain.types import Frozen
 
-_FIELDS = ("time_ns", "holding", "hands", "grip", "T_palm_wrist", "knuckle_m")
+_FIELDS = ("time_ns", "holding", "hands", "grip", "T_palm_wrist", "T_base_camera", "fov_rad", "knuckle_m")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Frozen):
     """Truth about the hands, t frames; `hands` the robot's columns at those moments, sides left, right.
 
-    `grip` (2 2) and `T_palm_wrist` (2 7) are the robot's (`Trace`), `knuckle_m` (2) from the person's wrist to the
-    middle knuckle.
+    What a person's hand stands for on the robot needs some of the robot's own sizes: `grip`, `T_palm_wrist`,
+    `T_base_camera` and `fov_rad`, see `Trace`. `knuckle_m` is the person's, from the wrist to the middle knuckle.
     """
 
     time_ns: Int64[np.ndarray, " t"]
@@ -28,6 +28,8 @@ class Held(Frozen):
     hands: Float64[np.ndarray, "t h"]
     grip: Float64[np.ndarray, "2 2"]
     T_palm_wrist: Float64[np.ndarray, "2 7"]
+    T_base_camera: Float64[np.ndarray, " 7"]
+    fov_rad: float
     knuckle_m: Float64[np.ndarray, " 2"]
 
 

@@ -53,7 +53,7 @@ class Trace(Frozen):
     `closed` is 0 straight to 1 closed of thumb, index, middle, ring and little finger; `hands` the hands' own columns.
     `holding`: the hand is closed and touches something. `grip` says per side where the robot's closed hand has a
     thing's skin: metres from the palm's site along the fingers, and out of the palm. `p_table_shoulder` and `reach_m`
-    (shoulder to wrist) are the robot's. `T_palm_wrist` is constant.
+    (shoulder to wrist) are the robot's. `T_palm_wrist` is constant, `T_base_camera` where its head camera is by itself.
     """
 
     task: str
@@ -70,6 +70,7 @@ class Trace(Frozen):
     reach_m: float
     grip: Float64[np.ndarray, "2 2"]
     T_palm_wrist: Float64[np.ndarray, "2 7"]
+    T_base_camera: Float64[np.ndarray, " 7"]
     fov_rad: float
 
 
@@ -119,6 +120,7 @@ def trace(task: str, robot: str, world: WorldConfig, seed: int) -> Trace:
         T_palm_wrist=np.stack(
             [geometry.compose(geometry.inverse(stage.palm(s)), w) for s, w in zip(_SIDES, wrist, strict=True)]
         ),
+        T_base_camera=np.array(stage.built.T_base_camera),
         fov_rad=float(stage.robot.expected_fov_x_rad),
     )
 
