@@ -1,6 +1,6 @@
 """Films of people doing a task: how long they take, and the real extraction's labels against their truth.
 
-    python scripts/bench/film.py [--task pick_lift] [--clips 12] [--views head,third] [--split dev] [--out runs/bench/film]
+    python scripts/bench/film.py [--task pick_lift] [--clips 12] [--views head,third] [--out runs/bench/film]
 
 Clips are filmed and extracted once and kept under OUT; figures go to OUT/film_TASK.json. Exit 0 whatever comes out.
 """

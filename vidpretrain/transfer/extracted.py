@@ -38,9 +38,10 @@ _WRIST, _KNUCKLE = 0, 9
 
 
 def film_config(config: TransferConfig, task: str) -> TaskFilmConfig:
-    """The films of a task: those of `config.film`, of this task, robot and world."""
+    """The films of a task: `config.film` with the benchmark's robot and its world in distribution."""
     world = dataclasses.replace(config.world, shifted=())
-    return dataclasses.replace(config.film, task=task, robot=config.robot, world=world)
+    how = {f.name: getattr(config.film, f.name) for f in dataclasses.fields(config.film)}
+    return TaskFilmConfig(**how, task=task, robot=config.robot, world=world)
 
 
 def data_config(config: TransferConfig, videos: tuple[Path, ...] = ()) -> DataConfig:
@@ -155,7 +156,7 @@ def robot_wrists(human: HumanMotion, held: Held) -> tuple[Float64[np.ndarray, "t
         if T_camera_world is not None:
             T = geometry.compose(T_camera_world[good], T)
         knuckle_m = float(np.median(np.linalg.norm(p[good][:, _KNUCKLE] - p[good][:, _WRIST], axis=1)))
-        palm = palm_of_wrist(T, held.grip[k], knuckle_m)
+        palm = palm_of_wrist(T, held.grip[k], knuckle_m, side)
         out[good, k] = geometry.compose(palm, np.broadcast_to(held.T_palm_wrist[k], palm.shape))
         known[good, k] = True
     return out, known

@@ -57,13 +57,13 @@ def act(
     solid = [(things[thing.name], thing.shapes) for thing in trace.things if thing.solid]
     wrists, closed, knuckle_m = {}, {}, []
     for k, side in enumerate(skeletons.SIDES):
-        hand = np.stack([poser.hand_at_rest(side, np.full(5, level)) for level in np.linspace(0, 1, LEVELS)])
-        knuckle_m.append(float(hand[0, 9, 0]))
+        hand = np.stack([poser.hand_at_rest(side, np.full(5, level)) for level in LEVELS])
+        knuckle_m.append(float(hand[0, 9, 0]))  # no finger moves it
         palm = geometry.compose(_to(T_table, row), between(trace.T_table_palm[:, k], row))
-        wrists[side] = wrist_of_palm(palm, trace.grip[k], knuckle_m[k])
+        wrists[side] = wrist_of_palm(palm, trace.grip[k], knuckle_m[k], side)
         own = np.stack([np.interp(row, np.arange(len(trace.closed)), trace.closed[:, k, f]) for f in range(5)], axis=1)
         wanted = np.maximum(own, gaussian_filter1d(holding[:, k].astype(float), _SOFT_FRAMES)[:, None])
-        closed[side] = stopped(wanted, wrists[side], hand, solid)
+        closed[side] = stopped(wanted, wrists[side], hand, LEVELS, solid)
     poses, miss = _poses(poser, wrists, closed, times, gaze_deg, rng)
     main = next((things[thing.name] for thing in trace.things if thing.solid), np.tile(T_table, (len(row), 1)))
     side = skeletons.SIDES[int(np.argmax(holding.sum(axis=0) + np.array([0.0, 1e-3])))]

@@ -12,21 +12,17 @@ View = Literal["head", "third"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskFilmConfig:
-    """`clips` films of people doing a task, one per seed of its expert, counted up from `first_seed`.
+class FilmConfig:
+    """How people are filmed at a task: `clips` films, one per seed of its expert, counted up from `first_seed`.
 
     A person does the task `speed` times as fast as the robot, rests for `lead_s` before and `tail_s` after it, and
     comes from a pool of `people` of a `split`, in one of `rooms`; `views` are gone through in turn. The head camera
     looks at the middle of the table, moved and turned by `camera_shift_m` and `camera_turn_rad` (standard deviations
     over people), and rides on a head that turns by about `gaze_deg`. Horizontal fields of view are drawn from
-    `head_fov_deg` and, for a camera beside the person, `third_fov_deg`. `world` says how things are placed,
-    coloured and lit; its rate and picture are not used. Things and table are as large for all, and lie before the
-    shoulders as before the robot's.
+    `head_fov_deg` and, for a camera beside the person, `third_fov_deg`. Things and table are as large for all, and lie
+    before the shoulders as before the robot's.
     """
 
-    task: str = "pick_lift"
-    robot: str = "g1_inspire"
-    world: WorldConfig = field(default_factory=WorldConfig)
     clips: int = 60
     first_seed: int = 100_000
     split: Split = "train"
@@ -61,3 +57,12 @@ class TaskFilmConfig:
         for low, high in (self.head_fov_deg, self.third_fov_deg):
             if not 20 <= low <= high <= 120:
                 raise ValueError("head_fov_deg and third_fov_deg are (least, most) within 20 to 120")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFilmConfig(FilmConfig):
+    """Films of one task (a name or a path), whose expert moves `robot`; `world` says how things lie and look."""
+
+    task: str = "pick_lift"
+    robot: str = "g1_inspire"
+    world: WorldConfig = field(default_factory=WorldConfig)

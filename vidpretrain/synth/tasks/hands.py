@@ -15,31 +15,41 @@ from vidpretrain.synth.tasks.trace import Primitive
 
 PALM_M = 0.016  # of a person: from the plane of the joints to the skin of the palm
 PAD_M = 0.0085  # from a finger's joint to its skin
+THING_M = 0.03  # half as thick as what is usually held
+PRONATED_RAD = 0.4
 _ALONG = 0.92  # of the way from the wrist to the middle knuckle, a grasped thing lies
-LEVELS = 25  # of a finger's closure that are looked at
+LEVELS = np.linspace(-0.6, 1.0, 41)  # of a finger's closure that are looked at
+_LEAST = np.array([-0.6, 0.0, 0.0, 0.0, 0.0])  # a thumb gives way outwards
 
 
 def wrist_of_palm(
-    T_palm: Float[np.ndarray, "*b 7"], grip: Float[np.ndarray, " 2"], knuckle_m: float
+    T_palm: Float[np.ndarray, "*b 7"], grip: Float[np.ndarray, " 2"], knuckle_m: float, side: str
 ) -> Float64[np.ndarray, "*b 7"]:
     """Where a person's wrist is when the hand has a thing where the robot's hand has it.
 
     Args:
         grip: the robot's, see `Trace.grip`. `knuckle_m`: from the person's wrist to the middle knuckle.
     """
-    return geometry.compose(T_palm, np.broadcast_to(_offset(grip, knuckle_m), np.shape(T_palm)))
+    return geometry.compose(T_palm, np.broadcast_to(_offset(grip, knuckle_m, side), np.shape(T_palm)))
 
 
 def palm_of_wrist(
-    T_wrist: Float[np.ndarray, "*b 7"], grip: Float[np.ndarray, " 2"], knuckle_m: float
+    T_wrist: Float[np.ndarray, "*b 7"], grip: Float[np.ndarray, " 2"], knuckle_m: float, side: str
 ) -> Float64[np.ndarray, "*b 7"]:
     """The inverse of `wrist_of_palm`: the robot's palm that has a thing where the person's hand has it."""
-    back = geometry.inverse(_offset(grip, knuckle_m))
+    back = geometry.inverse(_offset(grip, knuckle_m, side))
     return geometry.compose(T_wrist, np.broadcast_to(back, np.shape(T_wrist)))
 
 
-def _offset(grip: np.ndarray, knuckle_m: float) -> np.ndarray:
-    return geometry.pose(np.array([1.0, 0, 0, 0]), np.array([grip[0] - _ALONG * knuckle_m, 0.0, PALM_M - grip[1]]))
+def _offset(grip: np.ndarray, knuckle_m: float, side: str) -> np.ndarray:
+    """T_palm_wrist: the middle of a thing of `THING_M` in both hands at one place, the person's turned palm down.
+
+    Robots take upright things with the thumb on top; people turn the forearm less far.
+    """
+    robot = np.array([grip[0], 0.0, -(grip[1] + THING_M)])
+    person = np.array([_ALONG * knuckle_m, 0.0, -(PALM_M + THING_M)])
+    turn = geometry.quat_exp(np.array([PRONATED_RAD if side == "left" else -PRONATED_RAD, 0.0, 0.0]))
+    return geometry.pose(turn, robot - geometry.rotate(turn, person))
 
 
 def distance(points: Float[np.ndarray, "*b 3"], shape: Primitive) -> Float64[np.ndarray, "*b"]:
@@ -62,15 +72,15 @@ def stopped(
     closed: Float[np.ndarray, "t 5"],
     T_wrist: Float[np.ndarray, "t 7"],
     hand: Float[np.ndarray, "l 21 3"],
+    levels: Float[np.ndarray, " l"],
     things: Sequence[tuple[Float[np.ndarray, "t 7"], Sequence[Primitive]]],
 ) -> Float64[np.ndarray, "t 5"]:
     """The closures, each finger's no farther than where its pads come to the skin of a thing.
 
     Args:
-        hand: the person's 21 points in the wrist's frame for closures evenly from 0 to 1, all fingers alike.
+        hand: the person's 21 points in the wrist's frame for closures `levels`, all fingers alike.
         things: poses in the frame of `T_wrist` and shapes of what can be touched.
     """
-    levels = np.linspace(0.0, 1.0, len(hand))
     chain = hand[:, 1:].reshape(len(hand), 5, 4, 3)
     pads = np.concatenate([chain[:, :, 1:], 0.5 * (chain[:, :, 2:3] + chain[:, :, 3:4])], axis=2)
     out = np.array(closed, dtype=float)
@@ -84,6 +94,6 @@ def stopped(
             for shape in shapes:
                 gap = np.minimum(gap, distance(points, shape).min(axis=2))
         touch = gap <= PAD_M
-        first = np.where(touch.any(axis=0), touch.argmax(axis=0), len(levels) - 1)
-        out[t] = np.minimum(out[t], levels[first])
+        first = np.where(touch.any(axis=0), levels[touch.argmax(axis=0)], np.inf)
+        out[t] = np.minimum(out[t], np.maximum(first, _LEAST))
     return out

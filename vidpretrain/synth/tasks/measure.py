@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vidpretrain import timebase
-from vidpretrain.sim.label_error import hands_in_view, pooled_errors
+from vidpretrain import skeletons, timebase
+from vidpretrain.sim.label_error import pooled_errors
 from vidpretrain.sim.truth import Truth
 from vidpretrain.synth.tasks.held import Held
 from vidpretrain.types import Activity, HumanMotion
@@ -23,9 +23,12 @@ def film_errors(clips: Iterable[tuple[tuple[HumanMotion, ...], tuple[Activity, .
 
 
 def grasp_scores(clips: Iterable[tuple[tuple[Activity, ...], Truth, Held]]) -> dict[str, float]:
-    """F1, precision and recall of closed hands against holding ones, over frames and sides with the hand in view; a
-    frame without a label counts as open, for it closes no hand. `frames` is how many there were, `known` the share of
-    them with a label, `f1_known` F1 over those alone."""
+    """Closed hands against holding ones, over frames and sides of which anything can be seen (what is held hides most
+    of a hand). A frame without a label counts as open, for it closes no hand.
+
+    `f1`, `precision`, `recall`; `frames` is how many there were, `known` the share of them with a label, `f1_known` F1
+    over those alone.
+    """
     told, true, known = [], [], []
     for activities, truth, held in clips:
         said = np.zeros(held.holding.shape, dtype=bool)
@@ -33,7 +36,7 @@ def grasp_scores(clips: Iterable[tuple[tuple[Activity, ...], Truth, Held]]) -> d
         for one in activities:
             at = timebase.nearest_index(held.time_ns, one.time_ns)
             said[at], have[at] = one.grasp, one.known
-        seen = hands_in_view(truth)
+        seen = np.stack([truth.visible[:, part].any(axis=1) for part in skeletons.HAND_SLICES.values()], axis=1)
         told.append(said[seen])
         true.append(held.holding[seen])
         known.append(have[seen])

@@ -19,7 +19,7 @@ from vidpretrain.synth.planning import dressed
 from vidpretrain.synth.specs import ClipSpec, MotionSpec
 from vidpretrain.synth.tasks.config import TaskFilmConfig
 
-_VERSION = 4  # of what is acted and filmed; a new number films everything anew
+_VERSION = 6  # of what is acted and filmed; a new number films everything anew
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import mujoco
 
 _AIM_M = np.array([0.0, 0.0, 0.04])  # over the middle of the table, where a robot's head camera looks
+_MEAN_LEVEL, _GAINS = 0.45, (0.8, 2.2)  # of a picture whose white is 1; what exposure can do
 _EYE_M = np.array([0.075, 0.0, 0.035])  # of a camera on a head, ahead of and above the eyes
 
 
@@ -59,6 +62,14 @@ class TaskStage(Stage):
         self.visible = np.zeros((1, len(self.times), 75), dtype=bool)
         fov_y = float(np.rad2deg(2 * np.arctan2(0.5 * spec.height_px, self.K[1, 1])))
         self.model = _build(job, self.trace, self, acted, fov_y)
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """As of any clip, exposed as a camera does by itself: for the first picture's mean to be `_MEAN_LEVEL`."""
+        first = next(iter(super().frames()))
+        picture = self.spec.picture
+        gain = float(np.clip(_MEAN_LEVEL / max(first.mean() / 255.0, 1e-3), *_GAINS))
+        self.spec = dataclasses.replace(self.spec, picture=dataclasses.replace(picture, gain=picture.gain * gain))
+        yield from super().frames()
 
     def sidecar(self) -> dict[str, Any]:
         """As of any rendered clip, and whose episode it follows how."""
