@@ -14,7 +14,7 @@ _WHERE = {
     "gap": "comparing",
     "predict": "predicting",
     "serve": "serving",
-    "publish": "publishing",
+    **dict.fromkeys(("publish", "export"), "publishing"),
     "RunConfig": "config",
 }
 
