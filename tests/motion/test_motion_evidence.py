@@ -11,10 +11,12 @@ from test_motion_fit import THIRD, WRISTS, build, error_m, third_person, working
 
 from vidpretrain.human import FINGER_JOINTS, human_tree
 from vidpretrain.motion import MotionConfig
-from vidpretrain.motion.evidence import hand_doubt, led_by_hand
+from vidpretrain.motion.camera import camera_for
+from vidpretrain.motion.evidence import far_terms, hand_doubt, led_by_hand
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.priors import acceleration
+from vidpretrain.solve import PointTerm
 
 TIME_S = np.arange(60) / 30
 LEFT, RIGHT, BODY = 0, 1, 2
@@ -85,6 +87,33 @@ def test_a_hand_whose_side_is_denied_does_not_pull_the_arm() -> None:
         medians[name] = np.nanmedian(error_m(build(wrong, THIRD), wrong)[22:38, WRISTS[0]])
     assert medians["denied"] < 0.5 * medians["sure"]
     assert medians["denied"] < 0.08
+
+
+def test_an_unsure_hand_still_tells_how_far_it_is() -> None:
+    """Its side is denied and its points are another hand's, but as large as its own; nobody sees the rest of the arm."""
+    filmed = third_person(working(TIME_S))
+    image = np.array(filmed.tracks[LEFT].p_image_keypoint)
+    image[..., 0] = 2 * image[..., 0].mean(axis=1, keepdims=True) - image[..., 0]
+    confidence = np.array(filmed.tracks[BODY].confidence)
+    confidence[:, [13, 15, 17, 19, 21]] = 0.1
+    wrong = changed(filmed, LEFT, p_image_keypoint=image, confidence=np.full((len(TIME_S), 21), 0.6))
+    wrong = changed(wrong, BODY, confidence=confidence)
+    medians = []
+    for far in (1e3, THIRD.fit.unsure_far):
+        config = dataclasses.replace(THIRD, fit=dataclasses.replace(THIRD.fit, unsure_far=far))
+        medians.append(np.nanmedian(error_m(build(wrong, config), wrong)[:, WRISTS[0]]))
+    assert medians[1] < 0.85 * medians[0], medians
+
+
+def test_far_terms_stand_where_a_hand_is_unsure() -> None:
+    palm = np.tile([1.0, 0, 0, 0, 0.1, 0.2, 2.0], (4, 1))
+    palm[3] = np.nan
+    camera = camera_for(third_person(working(TIME_S)).clip, THIRD)
+    (term,) = far_terms("left", palm, np.array([0.0, 0.5, 1.0, 1.0]), camera, slice(None), FitConfig(unsure_far=0.1))
+    assert isinstance(term, PointTerm)
+    np.testing.assert_allclose(term.weight, [0.0, 0.5 / 0.2**2, 1 / 0.2**2, 0.0])
+    np.testing.assert_allclose(term.p_world_target[1], [0.1, 0.2, 2.0])
+    assert far_terms("left", palm, np.zeros(4), camera, slice(None), FitConfig()) == []
 
 
 def test_seen_bodies_are_calmer_than_the_wearers() -> None:

@@ -19,7 +19,7 @@ from vidpretrain.motion.camera import ray_rotation, unproject
 from vidpretrain.motion.config import MotionConfig
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.hands import Hand, found
-from vidpretrain.solve import PinholeCamera, PixelTerm, Term, VectorTerm
+from vidpretrain.solve import PinholeCamera, PixelTerm, PointTerm, Term, VectorTerm
 from vidpretrain.tree import Tree
 from vidpretrain.types import Camera, PoseTrack
 
@@ -207,6 +207,32 @@ def hand_terms(
             )
         )
     return terms
+
+
+def far_terms(
+    side: str, T_camera_palm: np.ndarray, unsure: np.ndarray, camera: Camera, part: slice, config: FitConfig
+) -> list[Term]:
+    """Terms that keep an unsure hand about as far as its size in the picture says; `unsure` (t) is their share.
+
+    A hand whose points are doubted, as its side is, still is about as large as it looks; by its points' wide sigmas
+    alone the arm would swing back by a forearm's length.
+    """
+    depth = T_camera_palm[:, 6]
+    known = np.isfinite(depth) & (unsure > 0)
+    if not known[part].any():
+        return []
+    palm = np.where(known[:, None], T_camera_palm[:, 4:], np.nan)
+    world = palm if camera.T_world_camera is None else geometry.transform(camera.T_world_camera, palm)
+    sigma = config.unsure_far * np.where(known, depth, 1.0)
+    return [
+        PointTerm(
+            site=f"{side}_palm",
+            p_world_target=world[part],
+            weight=np.where(known, unsure / sigma**2, 0.0)[part],
+            huber_m=config.robust * float(np.median(sigma[known])),
+            loss="cauchy",
+        )
+    ]
 
 
 def body_terms(

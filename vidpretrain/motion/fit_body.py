@@ -24,8 +24,10 @@ from vidpretrain.motion.evidence import (
     hand_doubt,
     hand_terms,
     hand_weight,
+    far_terms,
     led_by_hand,
     pinhole,
+    really_seen,
     seen,
 )
 from vidpretrain.motion.fit_hand import FittedHand
@@ -87,7 +89,7 @@ def fit_body(
     base = to_world(camera, base)
     factors, spread, iterations = {}, {}, 0
     for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
-        terms, unseen = _evidence(tree, tracks, body, hands, camera, part, legs, config)
+        terms, unseen = _evidence(tree, tracks, body, hands, fitted, camera, part, legs, config)
         if legs and not bones:
             terms += _stances(tree, q, base, body, ok, camera, rate, part, hands, config)
         for side in skeletons.SIDES:
@@ -148,7 +150,7 @@ def _problem(tree, terms, frames, rate_hz, legs, unseen, bones: bool, config: Mo
 
 
 def _evidence(
-    tree: Tree, tracks, body: Body, hands, camera: Camera, part: slice, legs: bool, config: MotionConfig
+    tree: Tree, tracks, body: Body, hands, fitted, camera: Camera, part: slice, legs: bool, config: MotionConfig
 ) -> tuple[list[Term], list[str]]:
     """(terms, sides of which no hand was seen) of the frames `part`."""
     fit, lens, track = config.fit, pinhole(camera, part), tracks["body33"]
@@ -174,6 +176,9 @@ def _evidence(
             look = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE).cut(part)
             weight = np.where(weight > 0, weight / doubt[side] ** 2, 0.0)
             terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share, on_body=True)
+            unsure = really_seen(hands[side], tracks[f"hand21_{side}"], config) & body.found
+            unsure = np.where(unsure, 1.0 - 1.0 / doubt[side] ** 2, 0.0)
+            terms += far_terms(side, fitted[side].T_camera_palm, unsure, camera, part, fit)
     unseen = [side for side, weight in of_hand.items() if not weight.any()]
     return terms, unseen
 

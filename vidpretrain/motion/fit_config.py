@@ -22,6 +22,7 @@ class FitConfig:
     sure_confidence: float = 0.85  # from which a hand on a body that is seen is believed
     unsure_confidence: float = 0.6  # up to which its sigmas are wider by `unsure_factor`
     unsure_factor: float = 9.0
+    unsure_far: float = 0.16  # relative, of the distance at which such a hand is by its size
     unsure_turn_share: float = 0.06  # of the directions of an arm on which no sure hand hangs
     led_share: float = 0.1  # of the body's wrist where such a hand is sure
     body_share: float = 0.3
