@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 from synthetic_person import film, look_at, raising
 from test_motion_fit import THIRD, build
 
+from vidpretrain import geometry
+from vidpretrain.camera.path import still_path
+from vidpretrain.motion import build_motion, fit_body
+from vidpretrain.motion.camera import camera_for
 from vidpretrain.motion.fit_config import FitConfig
 from vidpretrain.motion.ground import FEET, stance_terms, standing
 
@@ -86,3 +91,24 @@ def test_the_feet_of_who_stands_do_not_slide() -> None:
         assert np.abs(np.median(p[:, 31:33, 2])) < 0.05
     assert travel["with"] < 0.3 * travel["without"]
     assert travel["with"] < 0.02
+
+
+def test_a_known_up_reaches_the_feet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor is square to what gravity says, not to how the body holds itself."""
+    asked = []
+
+    def spy(p_world, p_camera, up, *rest):
+        asked.append(up)
+        return standing(p_world, p_camera, up, *rest)
+
+    monkeypatch.setattr(fit_body, "standing", spy)
+    filmed = film(raising(np.arange(60) / RATE_HZ), look_at(np.array([3.2, 0.3, 1.3]), np.array([0, 0, 0.95])))
+    tilted = geometry.normalize(np.array([0.2, -1.0, -0.1]))
+    camera, time_ns = camera_for(filmed.clip, THIRD), np.asarray(filmed.tracks[0].time_ns)
+    path = still_path("c", time_ns, camera, "static", "given", "a tripod")
+    path = dataclasses.replace(path, up_first=tilted, gravity_from="metadata")
+    for seen in (path, None):
+        motions = build_motion(filmed.tracks, filmed.clip, THIRD, None, seen)
+        assert isinstance(motions, tuple)
+    np.testing.assert_allclose(asked[0], tilted, atol=1e-9)
+    assert np.degrees(np.arccos(asked[1] @ tilted)) > 5.0

@@ -73,7 +73,8 @@ def build_motion(
     path = scaled(path, ruler, hands)
     camera = with_path(camera, path)
     if config.method == "fit":
-        fitted = fit_human(named, body, hands, camera, view, time_ns, config)
+        up_first = None if path is None else path.up_first
+        fitted = fit_human(named, body, hands, camera, view, time_ns, config, up_first)
         body, hands, camera, figures = fitted.body, fitted.hands, fitted.camera, fitted.figures
     elif body is not None:
         body, hands = fuse_wrists(body, hands, time_ns, config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from vidpretrain import skeletons
 from vidpretrain.kinematics import site_poses
@@ -45,11 +45,13 @@ def fit_human(
     view: str,
     time_ns: Int64[np.ndarray, " t"],
     config: MotionConfig,
+    up_first: Float64[np.ndarray, " 3"] | None = None,
 ) -> Fitted:
     """The points of the fitted human in the frames in which `body` and `hands` were there before.
 
     In ego view the wearer's arms hold the hands. Without a body in third person each hand is fitted alone; where only
-    the body is missing for a while, the hand's own depth is led to the body's over a moment.
+    the body is missing for a while, the hand's own depth is led to the body's over a moment. `up_first` points up in the
+    first frame's camera where that is known: the floor on which feet stand is square to it.
     """
     on_body = view == "third" and body is not None
     fitted = fit_hands(tracks, hands, camera, config, on_body)
@@ -61,7 +63,7 @@ def fit_human(
         return _hands_alone(out, tracks, camera, "ego", config, own_m)
     if body is None:
         return _hands_alone(alone, tracks, camera, view, config)
-    human = fit_body(tracks, body, hands, fitted, camera, config)
+    human = fit_body(tracks, body, hands, fitted, camera, config, up_first)
     points, cues, out = human_points(human), {}, {}
     for side, part in skeletons.HAND_SLICES.items():
         both = hands[side].seen & body.found

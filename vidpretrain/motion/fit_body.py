@@ -34,7 +34,7 @@ from vidpretrain.motion.fit_hand import FittedHand
 from vidpretrain.motion.ground import FEET, stance_terms, standing
 from vidpretrain.motion.hands import Hand
 from vidpretrain.motion.learned import built, marked
-from vidpretrain.motion.moving import body_in_world, from_world, poses_of, to_world
+from vidpretrain.motion.moving import body_in_world, from_world, mean_pose, poses_of, to_world
 from vidpretrain.motion.priors import acceleration, lengths, posture
 from vidpretrain.motion.proportions import parameters
 from vidpretrain.motion.world import world_for
@@ -73,8 +73,12 @@ def fit_body(
     fitted: dict[str, FittedHand],
     camera: Camera,
     config: MotionConfig,
+    up_first: np.ndarray | None = None,
 ) -> FittedBody:
-    """The human of every frame in which `body`, the first guess, is `found`."""
+    """The human of every frame in which `body`, the first guess, is `found`.
+
+    `up_first` (3) points up in the first frame's camera; None: as the body holds itself.
+    """
     index = np.flatnonzero(body.found)
     track = tracks["body33"]
     rate_hz = 1.0 / clean.frame_step_s(track.time_ns)
@@ -91,7 +95,8 @@ def fit_body(
     for part, rate, bones in zip(parts, (rate_hz / stride, rate_hz), (True, False), strict=True):
         terms, unseen = _evidence(tree, tracks, body, hands, fitted, camera, part, legs, config)
         if legs and not bones:
-            terms += _stances(tree, q, base, body, ok, camera, rate, part, hands, config)
+            up = _up(body, hands, camera, config, up_first)
+            terms += _stances(tree, q, base, up, ok, camera, rate, part, config)
         for side in skeletons.SIDES:
             take_fingers(q, tree, fitted[side])
         problem = _problem(tree, terms, len(frame[part]), rate, legs, unseen, bones, config)
@@ -108,14 +113,20 @@ def fit_body(
     return FittedBody(plain, np.where(known, q, np.nan), np.where(known, base, np.nan), iterations, factors, spread)
 
 
-def _stances(tree: Tree, q, base, body: Body, ok, camera: Camera, rate_hz: float, part: slice, hands, config) -> list:
+def _up(body: Body, hands, camera: Camera, config: MotionConfig, up_first: np.ndarray | None) -> np.ndarray:
+    """What points up (3) in the first frame's camera, as the world will have it."""
+    moving = camera.T_world_camera
+    mean = geometry.IDENTITY_POSE if moving is None else mean_pose(moving)
+    T_world_fit = world_for(body_in_world(body, camera), "third", hands, config, up_first, mean).T_world_camera
+    return geometry.rotate(geometry.quat_inverse(T_world_fit[:4]), np.array([0.0, 0.0, 1.0]))
+
+
+def _stances(tree: Tree, q, base, up: np.ndarray, ok, camera: Camera, rate_hz: float, part: slice, config) -> list:
     """Terms of the feet that stand in the frames `part` by the motion `q`, `base`."""
     sites = [site for foot in FEET for site in foot]
     p_world = site_poses(tree, q[part], base[part], sites)[..., 4:].reshape(-1, 2, 2, 3)
     frames = len(q)
     p_camera = poses_of(camera, frames)[part, 4:]
-    T_world_fit = world_for(body_in_world(body, camera), "third", hands, config).T_world_camera
-    up = geometry.rotate(geometry.quat_inverse(T_world_fit[:4]), np.array([0.0, 0.0, 1.0]))
     seen_feet = np.stack([ok[part, 29 + k] & ok[part, 31 + k] for k in range(2)], axis=1)
     stands = standing(p_world, p_camera, up, seen_feet, rate_hz, config.fit)
     return stance_terms(p_world, p_camera, up, stands, config.fit)
