@@ -44,10 +44,11 @@ def main(words: list[str] | None = None) -> int:
 
     rows += chunk_rows(every, row, VIEWS)
     if not asked.clean_only:
-        from labelling.clips import hard_samples
+        from labelling.clips import hard_samples, pair_samples
         from labelling.hard_rows import hard_rows
 
-        rows += hard_rows(hard_samples(asked.split, asked.out / "labels", workers=asked.workers))
+        pairs = pair_samples(asked.split, asked.out / "labels", workers=asked.workers)
+        rows += hard_rows(hard_samples(asked.split, asked.out / "labels", workers=asked.workers), pairs)
     from vidpretrain.workflow.files import write_text
 
     name = "labels.json" if asked.split == "held" else f"labels_{asked.split}.json"

@@ -90,7 +90,7 @@ def test_a_hand_whose_side_is_denied_does_not_pull_the_arm() -> None:
 
 
 def test_an_unsure_hand_still_tells_how_far_it_is() -> None:
-    """Its side is denied and its points are another hand's, but as large as its own; nobody sees the rest of the arm."""
+    """Its side is denied and its points are another hand's, but as large as its own; nobody sees the arm."""
     filmed = third_person(working(TIME_S))
     image = np.array(filmed.tracks[LEFT].p_image_keypoint)
     image[..., 0] = 2 * image[..., 0].mean(axis=1, keepdims=True) - image[..., 0]

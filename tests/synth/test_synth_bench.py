@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from labelling.clips import HARD, Sample
 from labelling.errors import Labels, of_motions
-from labelling.hard_rows import _apart, _displacement, _in_first, _true_in_first, _where
+from labelling.hard_rows import _apart, _displacement, _in_first, _inside, _true_in_first, _where, in_pairs
 
 from vidpretrain import geometry, skeletons
 from vidpretrain.sim import Truth
@@ -34,7 +34,7 @@ def clip() -> tuple[Sample, HumanMotion]:
         time_ns=time_ns,
         T_world_root=np.tile(geometry.IDENTITY_POSE, (T, 1)),
         p_world_keypoint=p,
-        sigma_m=np.zeros((T, 75)),
+        sigma_m=np.full((T, 75), 1e-6),
         valid=valid,
         imputed=~valid,
         contact=np.zeros((T, 2)),
@@ -114,3 +114,27 @@ def test_frames_of_another_method():
 def test_hard_groups_exist():
     assert set(HARD) <= set(GROUPS)
     assert len(HARD) == len(set(HARD)) == 20
+
+
+def test_pairs_are_neighbours_and_sigma_is_held_against_the_first_camera(clip):
+    sample, motion = clip
+    named = [
+        ("0013_head_moving", "head_moving"),
+        ("0014_head_still", "head_still"),
+        ("0000_head_moving", "head_moving"),
+    ]
+    named += [("0001_head_still", "head_still"), ("0002_head_moving", "head_moving"), ("0005_chest", "chest")]
+    pairs = in_pairs([dataclasses.replace(sample, name=name, group=group) for name, group in named])
+    assert [(a.name, b.name) for a, b in pairs] == [
+        ("0000_head_moving", "0001_head_still"),
+        ("0013_head_moving", "0014_head_still"),
+    ]
+    inside = _inside((motion,), sample)
+    assert inside.all()
+    assert len(inside) == 2 * T
+    slow = dataclasses.replace(motion.camera, T_world_camera=np.tile(motion.camera.T_world_camera[:1], (T, 1)))
+    turned = geometry.transform(
+        geometry.inverse(motion.camera.T_world_camera)[:, None], motion.p_world_keypoint
+    )  # what a camera that is taken as still would say
+    p = geometry.transform(slow.T_world_camera[:, None], turned)
+    assert _inside((dataclasses.replace(motion, camera=slow, p_world_keypoint=p),), sample).mean() < 0.3

@@ -50,8 +50,8 @@ def fit_human(
     """The points of the fitted human in the frames in which `body` and `hands` were there before.
 
     In ego view the wearer's arms hold the hands. Without a body in third person each hand is fitted alone; where only
-    the body is missing for a while, the hand's own depth is led to the body's over a moment. `up_first` points up in the
-    first frame's camera where that is known: the floor on which feet stand is square to it.
+    the body is missing for a while, the hand's own depth is led to the body's over a moment. `up_first` points up in
+    the first frame's camera where that is known: the floor on which feet stand is square to it.
     """
     on_body = view == "third" and body is not None
     fitted = fit_hands(tracks, hands, camera, config, on_body)

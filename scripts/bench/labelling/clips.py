@@ -28,6 +28,7 @@ HARD = (
     *("head_moving", "head_still", "chest", "third_occluded", "two_people", "empty", "no_hands"),
 )  # one clip each, of people, rooms, cameras and motions that are in no other split
 _HARD_S = 2.5
+_PAIRS, _PAIRS_SEED = 4, 500  # more pairs of a moving and a still head camera; a seed that much on
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,22 @@ def hard_clips(split: str, out: Path, *, workers: int) -> list[dict[str, Any]]:
     if found.failed:
         raise RuntimeError(f"hard clips that were not rendered: {found.failed}")
     return list(found.rows)
+
+
+def pair_samples(split: str, out: Path, *, workers: int) -> list[Sample]:
+    """More pairs of a moving and a still head camera on one person, of other people than the hard clips'."""
+    config = SynthConfig(
+        seed=SEEDS[split] + _PAIRS_SEED,
+        split=split,  # type: ignore[arg-type]
+        groups=("head_moving", "head_still"),
+        clips=2 * _PAIRS,
+        duration_s=_HARD_S,
+        workers=workers,
+    )
+    found = synthesize(config, out / split / "pairs")
+    if found.failed:
+        raise RuntimeError(f"clips that were not rendered: {found.failed}")
+    return [s for row in found.rows if (s := _sample(row["index"], row, row["group"])) is not None]
 
 
 def hard_samples(split: str, out: Path, *, workers: int) -> list[Sample]:

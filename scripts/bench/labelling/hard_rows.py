@@ -28,8 +28,8 @@ _POOLS = {
 _RATIO = 1.3  # moving head camera against the still one
 
 
-def hard_rows(samples: list[Sample]) -> list[dict[str, Any]]:
-    """All rows of the hard clips."""
+def hard_rows(samples: list[Sample], pairs: list[Sample]) -> list[dict[str, Any]]:
+    """All rows of the hard clips; `pairs` are more moving and still head cameras, for the rows about those alone."""
     from labelling.rows import row
 
     motions = {s.name: {m: _motions(s, m) for m in ("fit", "parts")} for s in samples}
@@ -53,7 +53,10 @@ def hard_rows(samples: list[Sample]) -> list[dict[str, Any]]:
         chosen = [s for s in samples if s.group == group]
         if chosen and any(_wanted(s) for s in chosen):
             rows += _group_rows(group, chosen, labels, row)
-    return rows + _moving_rows(samples, motions, labels, row)
+    pairs = [*pairs, *(s for s in samples if s.group in ("head_moving", "head_still"))]
+    motions |= {s.name: {"fit": _motions(s, "fit")} for s in pairs if s.name not in motions}
+    labels |= {s.name: {m: methods[m](s) for m in ("fit", "hand PnP")} for s in pairs if s.name not in labels}
+    return rows + _moving_rows(pairs, motions, labels, row)
 
 
 def _group_rows(group: str, chosen: list[Sample], labels, row) -> list[dict[str, Any]]:
@@ -79,24 +82,55 @@ def _group_rows(group: str, chosen: list[Sample], labels, row) -> list[dict[str,
 
 
 def _moving_rows(samples: list[Sample], motions, labels, row) -> list[dict[str, Any]]:
-    """Displacement in the first frame's camera: of the moving head camera, as it is, and against the still one."""
-    by_group = {s.group: s for s in samples if s.group in ("head_moving", "head_still")}
-    if len(by_group) < 2:
-        return []
-    moving, still = by_group["head_moving"], by_group["head_still"]
-    truth = _true_in_first(moving)
-    ours = _median([_apart(_in_first(motions[moving.name]["fit"], moving), truth, moving)])
-    nothing = _median([_apart(labels[moving.name]["hand PnP"].points, truth, moving)])
-    base = _median([_displacement(still, labels[still.name]["fit"])])
-    if not np.isfinite([ours, nothing, base]).all():
+    """Displacement in the first frame's camera: of moving head cameras, as they are, and against the still ones.
+
+    Also how often the wrist is within its 90 % interval there, which is about the camera's path as well.
+    """
+    pairs = in_pairs(samples)
+    moving, still = [a for a, _ in pairs], [b for _, b in pairs]
+    ours = [_apart(_in_first(motions[s.name]["fit"], s), _true_in_first(s), s) for s in moving]
+    nothing = [_apart(labels[s.name]["hand PnP"].points, _true_in_first(s), s) for s in moving]
+    base = [_displacement(s, labels[s.name]["fit"]) for s in still]
+    if not np.isfinite([_median(ours), _median(nothing), _median(base)]).all():
         return []
     word = "head moving: displacement in the first frame's camera"
-    return [
-        row(f"{word}, fit", ours, "cm"),
-        row(f"{word}, hand PnP (camera taken as still)", nothing, "cm"),
-        row("head still: displacement, fit", base, "cm"),
-        row(f"{word}, fit, against the still camera's", ours / base, "times", _RATIO),
+    ratios = [_median([a]) / _median([b]) for a, b in zip(ours, base, strict=True) if len(a) and len(b)]
+    rows = [
+        row(f"{word}, fit", _median(ours), "cm"),
+        row(f"{word}, hand PnP (camera taken as still)", _median(nothing), "cm"),
+        row("head still: displacement, fit", _median(base), "cm"),
+        row(f"{word}, fit, against the still camera's", _median(ours) / _median(base), "times", _RATIO),
+        row(
+            f"{word}, fit, against the still camera's, middle pair of {len(ratios)}", float(np.median(ratios)), "times"
+        ),
+        row(f"{word}, fit, against the still camera's, worst pair", max(ratios), "times"),
     ]
+    for name, chosen in (("head moving", moving), ("head still", still)):
+        inside = np.concatenate([_inside(motions[s.name]["fit"], s) for s in chosen])
+        if len(inside):
+            what = f"{name}: wrist in the first frame's camera within its 90 % interval, fit"
+            rows.append(row(what, float(inside.mean()), "share"))
+    return rows
+
+
+def in_pairs(samples: list[Sample]) -> list[tuple[Sample, Sample]]:
+    """(moving, still) head cameras on one person: neighbours by the number that their names begin with."""
+    moving, still = (
+        {int(s.name.split("_")[0]): s for s in samples if s.group == group} for group in ("head_moving", "head_still")
+    )
+    return [(s, still[number + 1]) for number, s in sorted(moving.items()) if number + 1 in still]
+
+
+def _inside(motions: tuple[HumanMotion, ...], sample: Sample) -> np.ndarray:
+    """Whether each wrist is within 2.5 sigma of the truth in the first frame's camera."""
+    ours, true, time_ns = _in_first(motions, sample), _true_in_first(sample), _times(sample)
+    sigma = of_motions(motions, time_ns).sigma_m
+    out = []
+    for side in skeletons.SIDES:
+        error = np.linalg.norm(ours[side][:, 0] - true[side][:, 0], axis=-1)
+        ok = np.isfinite(error)
+        out.append(error[ok] <= 2.5 * sigma[side][ok] if sigma is not None else np.zeros(0, dtype=bool))
+    return np.concatenate(out)
 
 
 def _motions(sample: Sample, method: str) -> tuple[HumanMotion, ...]:
