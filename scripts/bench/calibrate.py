@@ -4,8 +4,8 @@
 
 By kind of point the 90 % radius of the error is fitted to cues as a quantile (pinball loss on its logarithm, weights of
 the sign that each cue must have, every clip alike): the root of (share x depth)^2 + exp(bias + weights x cues)^2, with
-the largest share that does about as well as the best on people left out in turn. A few weights per kind, nothing of a
-single clip. The benchmark's held split shows none of these people, motions and cameras.
+the share that does best on people left out in turn. A few weights per kind, nothing of a single clip. The
+benchmark's held split shows none of these people, motions and cameras.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ ROOT = Path(__file__).parents[2]
 _LEAST_M, _RIDGE, _SHARE, _IN_SIGMA, _SMOOTH = 1e-3, 0.002, 0.9, 2.5, 0.05
 _AWAY = (0.5, 1.0)  # gaps are rare in the clips: a frame farther away always counts
 _OF_DEPTH = (0.0, 0.01, 0.02, 0.03)  # what a whole clip may have wrong, tried in turn
-_NEAR = 1.05  # of the best loss: of shares that do about as well the largest, which is fairest to whole clips,
-_MOST = 0.915  # among those whose 90 % are no more than that on people left out
 _EVERY, _FOLDS = 3, 8  # frames in a row say the same; groups of people
 _TIPS = [4, 8, 12, 16, 20]
 
@@ -90,16 +88,13 @@ def collect(every: list) -> dict[str, tuple[dict[str, np.ndarray], np.ndarray, n
 
 def fit(cues: dict[str, np.ndarray], error: np.ndarray, clip: np.ndarray, group: np.ndarray) -> tuple[dict, dict]:
     """(table of one kind, figures on people left out)."""
-    tried = {}
+    best, figures, left_out = np.inf, {}, np.zeros(0)
     for share in _OF_DEPTH:
         radius = _left_out(cues, error, clip, group, share)
         over = np.log((error + _LEAST_M) / radius)
-        tried[share] = float(np.maximum(_SHARE * over, (_SHARE - 1.0) * over).mean()), radius
-    best = min(loss for loss, _ in tried.values())
-    near = {s: r for s, (loss, r) in tried.items() if loss <= _NEAR * best}
-    true = [s for s, radius in near.items() if (error <= radius).mean() <= _MOST]
-    share = max(true) if true else min(near, key=lambda s: tried[s][0])
-    figures, left_out = {"of depth": share}, tried[share][1]
+        loss = float(np.maximum(_SHARE * over, (_SHARE - 1.0) * over).mean())
+        if loss < best - 1e-4:
+            best, figures, left_out = loss, {"of depth": share}, radius
     table = line(cues, error, clip, figures["of depth"])
     inside = error <= left_out
     by_clip = [float(inside[clip == c].mean()) for c in np.unique(clip)]

@@ -109,11 +109,12 @@ def test_far_terms_stand_where_a_hand_is_unsure() -> None:
     palm = np.tile([1.0, 0, 0, 0, 0.1, 0.2, 2.0], (4, 1))
     palm[3] = np.nan
     camera = camera_for(third_person(working(TIME_S)).clip, THIRD)
-    (term,) = far_terms("left", palm, np.array([0.0, 0.5, 1.0, 1.0]), camera, slice(None), FitConfig(unsure_far=0.1))
+    config, size_px = FitConfig(unsure_far=0.1, hand_px=0.03, least_px=1.0), np.array([1e9, 1e9, 1 / 0.03, 1e9])
+    (term,) = far_terms("left", palm, np.array([0.0, 0.5, 1.0, 1.0]), size_px, camera, slice(None), config)
     assert isinstance(term, PointTerm)
-    np.testing.assert_allclose(term.weight, [0.0, 0.5 / 0.2**2, 1 / 0.2**2, 0.0])
+    np.testing.assert_allclose(term.weight, [0.0, 0.5 / 0.2**2, 0.5 / 0.2**2, 0.0])
     np.testing.assert_allclose(term.p_world_target[1], [0.1, 0.2, 2.0])
-    assert far_terms("left", palm, np.zeros(4), camera, slice(None), FitConfig()) == []
+    assert far_terms("left", palm, np.zeros(4), size_px, camera, slice(None), FitConfig()) == []
 
 
 def test_seen_bodies_are_calmer_than_the_wearers() -> None:

@@ -210,11 +210,17 @@ def hand_terms(
 
 
 def far_terms(
-    side: str, T_camera_palm: np.ndarray, unsure: np.ndarray, camera: Camera, part: slice, config: FitConfig
+    side: str,
+    T_camera_palm: np.ndarray,
+    unsure: np.ndarray,
+    size_px: np.ndarray,
+    camera: Camera,
+    part: slice,
+    config: FitConfig,
 ) -> list[Term]:
     """Terms that keep an unsure hand about as far as its size in the picture says; `unsure` (t) is their share.
 
-    A hand whose points are doubted, as its side is, still is about as large as it looks; by its points' wide sigmas
+    The smaller it is, the less its size tells, as with its points (`hand_px`, `least_px`). A hand whose points are doubted, as its side is, still is about as large as it looks; by its points' wide sigmas
     alone the arm would swing back by a forearm's length.
     """
     depth = T_camera_palm[:, 6]
@@ -223,7 +229,8 @@ def far_terms(
         return []
     palm = np.where(known[:, None], T_camera_palm[:, 4:], np.nan)
     world = palm if camera.T_world_camera is None else geometry.transform(camera.T_world_camera, palm)
-    sigma = config.unsure_far * np.where(known, depth, 1.0)
+    coarse = np.hypot(1.0, config.least_px / (config.hand_px * np.where(known, size_px, 1.0)))
+    sigma = config.unsure_far * coarse * np.where(known, depth, 1.0)
     return [
         PointTerm(
             site=f"{side}_palm",

@@ -184,12 +184,13 @@ def _evidence(
     }
     for side, weight in of_hand.items():
         if weight[part].any():
-            look = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE).cut(part)
+            whole = seen(tracks[f"hand21_{side}"], weight == 1.0, camera, HAND_CENTRE)
+            look = whole.cut(part)
             weight = np.where(weight > 0, weight / doubt[side] ** 2, 0.0)
             terms += hand_terms(tree, side, look, weight[part], lens, fit, fit.arm_share, on_body=True)
             unsure = really_seen(hands[side], tracks[f"hand21_{side}"], config) & body.found
             unsure = np.where(unsure, 1.0 - 1.0 / doubt[side] ** 2, 0.0)
-            terms += far_terms(side, fitted[side].T_camera_palm, unsure, camera, part, fit)
+            terms += far_terms(side, fitted[side].T_camera_palm, unsure, whole.size_px, camera, part, fit)
     unseen = [side for side, weight in of_hand.items() if not weight.any()]
     return terms, unseen
 

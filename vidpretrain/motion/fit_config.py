@@ -22,7 +22,7 @@ class FitConfig:
     sure_confidence: float = 0.85  # from which a hand on a body that is seen is believed
     unsure_confidence: float = 0.6  # up to which its sigmas are wider by `unsure_factor`
     unsure_factor: float = 9.0
-    unsure_far: float = 0.08  # relative, of the distance at which such a hand is by its size
+    unsure_far: float = 0.12  # relative, of the distance at which such a hand is by its size
     unsure_turn_share: float = 0.06  # of the directions of an arm on which no sure hand hangs
     led_share: float = 0.1  # of the body's wrist where such a hand is sure
     body_share: float = 0.3
@@ -52,7 +52,7 @@ class FitConfig:
     stance_floor_m: float = 0.03  # of that place above or below the floor
     stance_depth: float = 0.03  # relative, of how its depth differs from that of other stances
     shape_sigma: float = 0.05  # relative, of each bone length for the height
-    hand_size_sigma: float = 0.1  # people differ by .035, networks mark hands longer or shorter by as much
+    hand_size_sigma: float = 0.05
     proportions_sigma: float = 0.08  # relative, of a hand's bones for its size, as a network marks them
     proportions_rate_hz: float = 3.75  # frames a second from which they are found
     clip_share: float = 0.4  # narrows what is one for the clip, as frames err together
