@@ -17,14 +17,18 @@ from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.sim.worlds.remote import Players, RemoteConfig
 from vidpretrain.training import Policy, TrainConfig, finetune, pretrain
-from vidpretrain.transfer.cells import Cell, append_line, cells, read_lines
+from vidpretrain.transfer.cells import LINES, Cell, append_line, cells, read_lines
 from vidpretrain.transfer.closed_loop import rollout
-from vidpretrain.transfer.config import BridgeConfig, TransferConfig
+from vidpretrain.transfer.config import BridgeConfig, KeepConfig, TransferConfig
 from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, robot_cache, wrist_speed
 
 _VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
 _LABELS = {"shuffled": "shuffled", "phase": "phase"}
+_CHOICES = (  # of cells, and what is in the key as it holds for the cell
+    *("demos", "scratch_demos", "sets", "arms", "flip", "flip_demos", "recipes", "recipe_demos"),
+    *("rates", "steps_of", "tune"),
+)
 _UNUSED = {  # parts of the configuration that an arm has nothing of
     "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
     "zero": ("finetune", "keep", "people_share"),
@@ -38,25 +42,27 @@ def run_cells(
     limit: int | None = None,
     chosen: Callable[[Cell], bool] = lambda cell: True,
     tell: Callable[[str], None] = lambda words: None,
+    lines: str = LINES,
 ) -> list[dict[str, Any]]:
     """The lines of all chosen cells, those run now and those found in `out`; see docs/development.md for the files.
 
     Args:
         limit: run at most so many cells now.
+        lines: the file in `out` that has them.
         tell: called with what happens, a line at a time.
 
     Raises:
         ConfigError, InputError, MissingAsset, DiskFull: see the message; finished cells are kept.
     """
     with Bench(config, Path(out)) as bench:
-        return _run_cells(bench, limit, chosen, tell)
+        return _run_cells(bench, limit, chosen, tell, lines)
 
 
 def _run_cells(
-    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None]
+    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None], name: str
 ) -> list[dict[str, Any]]:
     config, out = bench.config, bench.out
-    known = {line["key"]: line for line in read_lines(out)}
+    known = {line["key"]: line for line in read_lines(out, name)}
     lines, ran = [], 0
     for cell in cells(config):
         if not chosen(cell):
@@ -64,7 +70,7 @@ def _run_cells(
         key = bench.key(cell)
         if key not in known and (limit is None or ran < limit):
             line = bench.run(cell)
-            append_line(out, line)
+            append_line(out, line, name)
             known[key], ran = line, ran + 1
             tell(f"{cell.name}: {_said(line)} ({line['seconds']:.0f} s)")
         if key in known:
@@ -109,11 +115,16 @@ class Bench:
         What an arm does not use is not in it: another pretraining leaves the cells from scratch as they are.
         """
         config = configs.plain(self.config)
-        for name in ("demos", "sets", "arms", "flip", "flip_demos", *_UNUSED.get(cell.arm, ())):
+        config |= {
+            "finetune": configs.plain(cell.training(self.config)),
+            "keep": configs.plain(cell.keeping(self.config)),
+        }
+        for name in (*_CHOICES, *_UNUSED.get(cell.arm, ())):
             config.pop(name)
         for name in ("slots", "workers"):
             config["play"].pop(name)
-        return configs.digest(_VERSION, configs.plain(cell), config)
+        said = {name: value for name, value in configs.plain(cell).items() if name != "recipe" or value}
+        return configs.digest(_VERSION, said, config)
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """The line of a cell."""
@@ -133,6 +144,7 @@ class Bench:
             "played": {task: self.played(policy, embodiment, task, bridges) for task in self.config.tasks},
             "loss": trained["loss"],
             "steps": trained["steps"],
+            "lr": self.config.pretrain.lr if cell.arm == "zero" else cell.training(self.config).lr,
             "parameters": trained["parameters"],
             "seconds": round(time.perf_counter() - began, 1),
             "version": vidpretrain.__version__,
@@ -173,11 +185,11 @@ class Bench:
             return self.pretrained("own", bridges)
         robot, which = self.robot(bridges), demonstration_set(config, cell.number, cell.demos)
         caches, chosen = [c.path for c in robot], (which,) * len(robot)
-        train = dataclasses.replace(config.finetune, episodes_of=chosen, seed=config.finetune.seed + cell.number)
+        train = cell.training(config).replace(episodes_of=chosen, seed=config.finetune.seed + cell.number)
         if cell.arm == "scratch":
             return self._train("finetune", train, caches)
         labels = _LABELS.get(cell.arm, "own")
-        train = self._keeping(train, bridges, self.pretrained(labels, bridges)["checkpoint"])
+        train = self._keeping(train, cell.keeping(config), bridges, self.pretrained(labels, bridges)["checkpoint"])
         if cell.arm == "images":
             train = train.replace(init_parts=("stem",), adapters="fresh", init_normalizer="own")
             return self._train("finetune", train, caches)
@@ -198,8 +210,7 @@ class Bench:
         )
         return self._train("pretrain", config, [c.path for c in people])
 
-    def _keeping(self, train: TrainConfig, bridges: BridgeConfig, init: str) -> TrainConfig:
-        keep = self.config.keep
+    def _keeping(self, train: TrainConfig, keep: KeepConfig, bridges: BridgeConfig, init: str) -> TrainConfig:
         return train.replace(
             init=Path(init),
             lr=train.lr * keep.lr_scale,
@@ -255,7 +266,8 @@ class Bench:
 
     def _opened(self, kind: str, make: Any, bridges: BridgeConfig, variant: tuple) -> list[TrainingCache]:
         if (kind, variant) not in self._caches:
-            name = "_".join([kind, *(str(int(v)) for v in variant)])
+            seed = self.config.first_seed if kind == "robot" else self.config.people.first_seed
+            name = "_".join([kind, *(str(int(v)) for v in variant), str(seed)])
             caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
             self._caches[kind, variant] = caches
         return self._caches[kind, variant]
