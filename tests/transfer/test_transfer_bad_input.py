@@ -160,3 +160,24 @@ def test_demonstrations_of_another_spec_are_not_fine_tuned_on(tmp_path):
     tuned = train.replace(init=people["checkpoint"], init_adapter_from="person", init_normalizer="donor")
     with pytest.raises(ConfigError, match="same columns"):
         finetune(model, tuned, [cache("robot", ("a", "c"))], tmp_path / "tuned")
+
+
+def test_two_processes_share_the_cells(tmp_path, monkeypatch):
+    other = subprocess.Popen([sys.executable, "-c", SLOW.replace("sleep(300)", "sleep(8)"), str(tmp_path)])
+    until = time.monotonic() + 240
+    while not (tmp_path / "begun_1").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    ran = []
+
+    def run(bench, cell):
+        ran.append(cell.number)
+        return made_up(bench, cell)
+
+    monkeypatch.setattr(Bench, "run", run)
+    assert [line["number"] for line in run_cells(CONFIG, tmp_path)] == [0, 2]  # the other one is at number 1
+    assert ran == [2]
+    assert other.wait() == 0
+    assert [line["number"] for line in read_lines(tmp_path)] == [0, 2, 1]
+    assert [line["number"] for line in run_cells(CONFIG, tmp_path)] == [0, 1, 2]
+    assert ran == [2]
+    assert not (tmp_path / "begun_2").exists()

@@ -21,6 +21,7 @@ from vidpretrain.transfer.cells import LINES, Cell, append_line, cells, read_lin
 from vidpretrain.transfer.closed_loop import rollout
 from vidpretrain.transfer.config import BridgeConfig, KeepConfig, TransferConfig
 from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, robot_cache, wrist_speed
+from vidpretrain.transfer.sharing import alone, claimed
 
 _VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
@@ -46,6 +47,8 @@ def run_cells(
 ) -> list[dict[str, Any]]:
     """The lines of all chosen cells, those run now and those found in `out`; see docs/development.md for the files.
 
+    Several processes may run the same: a cell that another one is at is left to it.
+
     Args:
         limit: run at most so many cells now.
         lines: the file in `out` that has them.
@@ -69,10 +72,15 @@ def _run_cells(
             continue
         key = bench.key(cell)
         if key not in known and (limit is None or ran < limit):
-            line = bench.run(cell)
-            append_line(out, line, name)
-            known[key], ran = line, ran + 1
-            tell(f"{cell.name}: {_said(line)} ({line['seconds']:.0f} s)")
+            with claimed(out, key) as mine:
+                if not mine:  # another process runs it now
+                    continue
+                known |= {line["key"]: line for line in read_lines(out, name)}  # or has meanwhile
+                if key not in known:
+                    line = bench.run(cell)
+                    append_line(out, line, name)
+                    known[key], ran = line, ran + 1
+                    tell(f"{cell.name}: {_said(line)} ({line['seconds']:.0f} s)")
         if key in known:
             lines.append(known[key])
     return lines
@@ -241,7 +249,8 @@ class Bench:
         digests = [TrainingCache.open(path).meta["digest"] for path in caches]
         key = configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
         run = {"pretrain": pretrain, "finetune": finetune}[kind]
-        return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)
+        with alone(self.out, key):
+            return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)
 
     # ---- what is trained on ----
 
@@ -268,7 +277,8 @@ class Bench:
         if (kind, variant) not in self._caches:
             seed = self.config.first_seed if kind == "robot" else self.config.people.first_seed
             name = "_".join([kind, *(str(int(v)) for v in variant), str(seed)])
-            caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
+            with alone(self.out, name):
+                caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
             self._caches[kind, variant] = caches
         return self._caches[kind, variant]
 
