@@ -160,10 +160,12 @@ def test_recipes_are_compared_with_the_arm_as_it_is():
 
 def test_the_page_has_every_line():
     lines = [line("scratch", 5, 0, "1000", "0000"), line("pretrained", 5, 0, "1110", "1000", flip="time")]
-    text = page(lines, [line("scratch", 5, 0, "1100", lr=3e-4)], [line("scratch", 25, 0, "1111")], bars(lines))
+    text = page(
+        lines, [line("scratch", 5, 0, "1100", lr=3e-4)], [line("scratch", 25, 0, "1111", note="far apart")], bars(lines)
+    )
     assert "| scratch | 5 | 1 | .25 [.00, .75] |  | .00 [.00, .00] |  |" in text
     assert "time the other way round" in text
     assert "0.500 (1)" in text
-    assert "Of another configuration (c, code d)" in text
+    assert "Of another configuration (c)\n\nCode d. Far apart. Tasks: t" in text
     assert "| scratch | 25 | 1 | 1 [1, 1] |" in text
     assert "gate: tasks that pass" in text

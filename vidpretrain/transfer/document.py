@@ -29,7 +29,9 @@ def page(lines: Lines, tuned: Lines = (), earlier: Lines = (), rows: Sequence[di
     for digest in dict.fromkeys(line["config"] for line in earlier):
         own = [line for line in earlier if line["config"] == digest]
         codes = ", ".join(dict.fromkeys(line["code"] for line in own))
-        parts.append(f"## Of another configuration ({digest}, code {codes})\n\n{_table(own)}")
+        notes = "; ".join(dict.fromkeys(line["note"] for line in own if line.get("note")))
+        said = f"Code {codes}.{f' {notes[0].upper()}{notes[1:]}.' if notes else ''}"
+        parts.append(f"## Of another configuration ({digest})\n\n{said} {_table(own)}")
     return "\n\n".join(parts) + "\n"
 
 
