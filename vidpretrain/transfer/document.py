@@ -36,11 +36,12 @@ def page(lines: Lines, tuned: Lines = (), earlier: Lines = (), rows: Sequence[di
 
 
 def _sections(lines: Lines) -> list[tuple[str, Lines]]:
-    by_level = [
-        (f"Arms, people of level {level}", [x for x in lines if x["level"] == level])
-        for level in sorted({line["level"] for line in lines})
+    levels = sorted({line["level"] for line in lines if line["arm"] != "scratch"}) or [1]
+    return [
+        (f"Arms, people of level {level}", [x for x in lines if x["arm"] == "scratch" or x["level"] == level])
+        for level in levels
+        if lines
     ]
-    return [(title, chosen) for title, chosen in by_level if chosen]
 
 
 def _table(lines: Lines) -> str:

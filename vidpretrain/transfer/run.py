@@ -129,6 +129,9 @@ class Bench:
         }
         for name in (*_CHOICES, *_UNUSED.get(cell.arm, ())):
             config.pop(name)
+        film = config.pop("film") | {"workers": None}
+        if config.pop("level") == 2 and cell.arm != "scratch":  # others have the keys from before there was a level 2
+            config["people"] = film
         for name in ("slots", "workers"):
             config["play"].pop(name)
         said = {name: value for name, value in configs.plain(cell).items() if name != "recipe" or value}
@@ -146,7 +149,7 @@ class Bench:
             **configs.plain(cell),
             "tasks": list(self.config.tasks),
             "robot": self.config.robot,
-            "level": 1,
+            "level": self.config.level,
             "first_start": self.config.play.first_seed,
             "starts": self.config.play.starts,
             "played": {task: self.played(policy, embodiment, task, bridges) for task in self.config.tasks},
@@ -260,9 +263,8 @@ class Bench:
 
     def people(self, bridges: BridgeConfig) -> list[TrainingCache]:
         """The people, a cache per task."""
-        return self._opened(
-            "people", people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip)
-        )
+        kind = "people" if self.config.level == 1 else "filmed"
+        return self._opened(kind, people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip))
 
     def speeds(self, bridges: BridgeConfig) -> tuple[float, ...]:
         """Rows of the film per step of the robot: by the clock, and with `time` by the wrists' median speeds too."""
@@ -275,9 +277,10 @@ class Bench:
 
     def _opened(self, kind: str, make: Any, bridges: BridgeConfig, variant: tuple) -> list[TrainingCache]:
         if (kind, variant) not in self._caches:
-            seed = self.config.first_seed if kind == "robot" else self.config.people.first_seed
-            name = "_".join([kind, *(str(int(v)) for v in variant), str(seed)])
-            with alone(self.out, name):
+            config = self.config
+            seeds = {"robot": config.first_seed, "people": config.people.first_seed, "filmed": config.film.first_seed}
+            name = "_".join([kind, *(str(int(v)) for v in variant), str(seeds[kind])])
+            with alone(self.out, kind):  # films are shared by all variants
                 caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
             self._caches[kind, variant] = caches
         return self._caches[kind, variant]
