@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from vidpretrain.training.loop import finetune, pretrain
     from vidpretrain.training.policy import Policy
     from vidpretrain.training.prediction import PredictRow, predict, predict_rows
+    from vidpretrain.training.replay import replay
 
 __all__ = [
     "TrainConfig",
     "PredictConfig",
     "pretrain",
     "finetune",
+    "replay",
     "Policy",
     "predict",
     "predict_rows",
@@ -28,6 +30,7 @@ __all__ = [
 _WHERE = {
     "pretrain": "loop",
     "finetune": "loop",
+    "replay": "replay",
     "Policy": "policy",
     "predict": "prediction",
     "predict_rows": "prediction",
