@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vidpretrain.training.loop import finetune, pretrain
     from vidpretrain.training.policy import Policy
     from vidpretrain.training.prediction import PredictRow, predict, predict_rows
-    from vidpretrain.training.replay import replay
+    from vidpretrain.training.replaying import replay
 
 __all__ = [
     "TrainConfig",
@@ -30,7 +30,7 @@ __all__ = [
 _WHERE = {
     "pretrain": "loop",
     "finetune": "loop",
-    "replay": "replay",
+    "replay": "replaying",
     "Policy": "policy",
     "predict": "prediction",
     "predict_rows": "prediction",

@@ -1,4 +1,4 @@
-"""The accelerator of a run: what the launcher (accelerate, torchrun, plain python) asked for, and what the machine has."""
+"""The accelerator of a run: what the launcher asked for (accelerate, torchrun, plain python) and the machine has."""
 
 from __future__ import annotations
 
