@@ -278,7 +278,7 @@ class Trainer:
                 yield self.bare if main else None
             return
         state = {**self.accelerator.get_state_dict(self.model), **self.ema.whole()}
-        model = VidPolicy(self.bare.config) if main else None
+        model = VidPolicy(self.bare.config) if main else None  # type: ignore[arg-type]
         if model is not None:
             model.load_state_dict(state)
         yield model
