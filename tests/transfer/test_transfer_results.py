@@ -65,6 +65,15 @@ def test_rates_and_steps_are_in_the_key_of_the_cells_they_change(tmp_path):
     assert Bench(same, tmp_path).key(cell["pretrained", 5]) == before["pretrained", 5]
 
 
+def test_committed_lines_are_cells_of_the_yaml_or_say_what_they_are(tmp_path):
+    """A new key of a configuration must not turn every finished cell into one that is run again."""
+    bench = Bench(configs.load(TransferConfig, YAML), tmp_path)
+    keys = {bench.key(cell) for cell in cells(bench.config)}
+    lines = [json.loads(text) for text in (ROOT / "docs" / "results" / "transfer.jsonl").read_text().splitlines()]
+    assert lines
+    assert all(found["key"] in keys or found.get("note") for found in lines)
+
+
 def test_a_recipe_is_a_cell_of_its_own(tmp_path):
     config = configs.load(TransferConfig, YAML)
     found = [c for c in cells(config) if c.recipe]

@@ -30,6 +30,18 @@ _CHOICES = (  # of cells, and what is in the key as it holds for the cell
     *("demos", "scratch_demos", "sets", "arms", "flip", "flip_demos", "recipes", "recipe_demos"),
     *("rates", "steps_of", "tune"),
 )
+_LATER: dict[str, Any] = {  # keys of TrainConfig younger than the first lines, as things were before they existed
+    "accumulate": 1,
+    "layer_decay": 1.0,
+    "freeze_steps": 0,
+    "freeze_parts": ["stem"],
+    "patience": 0,
+    "max_spike": 100.0,
+    "workers": 1,
+    "compile": None,
+    "profile": False,
+    "trackers": [],
+}
 _UNUSED = {  # parts of the configuration that an arm has nothing of
     "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
     "zero": ("finetune", "keep", "people_share"),
@@ -129,6 +141,9 @@ class Bench:
         }
         for name in (*_CHOICES, *_UNUSED.get(cell.arm, ())):
             config.pop(name)
+        for name in ("pretrain", "finetune"):
+            if name in config:
+                config[name] = {k: v for k, v in config[name].items() if k not in _LATER or v != _LATER[k]}
         film = config.pop("film") | {"workers": None}
         if config.pop("level") == 2 and cell.arm != "scratch":  # others have the keys from before there was a level 2
             config["people"] = film
