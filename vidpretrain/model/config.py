@@ -19,8 +19,8 @@ class ModelConfig:
     With `vision` flat, one linear map of the whole flattened map makes `flat_tokens` tokens instead: fewer operations,
     and what learns from few demonstrations. With backbone, an image model of transformers (`backbone`, a folder or a
     name of the Hub) makes the tokens in place of the stem; `backbone_train` of its last layers are trained (0: none,
-    -1: all of it). With features, the policy is given that frozen model's tokens instead of pictures (`training.features`
-    keeps them beside a cache): `feature_tokens` of `feature_width` numbers each.
+    -1: all of it). With features, the policy is given that frozen model's tokens instead of pictures, as
+    `training.features` keeps them beside a cache: `feature_tokens` of `feature_width` numbers each.
 
     `cameras` name the views, in the order in which the policy is given them, and `frames` are row offsets before the
     chunk's start at which it sees each camera as well, like `history` for states.

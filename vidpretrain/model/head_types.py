@@ -13,7 +13,7 @@ Memory = Sequence[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What a batch's actions are: action (B H S) normalised, noise (B K H S), time (B K), mask (B S), embodiment (B)."""
+    """A batch's actions: action (B H S) normalised, noise (B K H S), time (B K), mask (B S), embodiment (B)."""
 
     action: Tensor
     noise: Tensor

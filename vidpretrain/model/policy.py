@@ -200,7 +200,7 @@ class VidPolicy(PreTrainedModel):
         if self.view_position is None:
             return self.stem(images)
         tokens = self.stem(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-        if known is not None:
+        if known is not None and self.view_unknown is not None:
             tokens = torch.where(known[..., None, None], tokens, self.view_unknown.to(tokens.dtype))
         return (tokens + self.view_position[:, None]).flatten(1, 2)
 
