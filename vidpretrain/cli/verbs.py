@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    options: Literal["", "robots", "retarget", "tasks", "out"] = ""
+    options: Literal["", "robots", "retarget", "tasks", "out", "export"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -83,6 +83,12 @@ VERBS: dict[str, Verb] = {
         function="vidpretrain.workflow:serve",
         help="Answer robots over a websocket (openpi's protocol) until interrupted.",
         inputs="a checkpoint",
+    ),
+    "export": Verb(
+        function="vidpretrain.workflow:export",
+        help="Write a policy as one file (--format torch_export, onnx or both), checked against torch.",
+        inputs="a checkpoint",
+        options="export",
     ),
     "publish": Verb(
         function="vidpretrain.workflow:publish",

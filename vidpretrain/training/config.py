@@ -131,9 +131,12 @@ class TrainConfig:
 class PredictConfig:
     """How to predict: every `every`-th row, `samples` averaged draws of `steps` Euler steps (None: the checkpoint's).
 
-    `shard_rows` rows go into a parquet file; a stopped job goes on after the last whole one.
+    `shard_rows` rows go into a parquet file; a stopped job goes on after the last whole one. `format` lerobot writes
+    beside the chunks a LeRobot data set whose actions are the policy's: blended and kept inside the robot's limits and
+    speeds as `control` says.
     """
 
+    format: Literal["parquet", "lerobot"] = "parquet"
     every: int = 1
     batch_size: int = 64
     shard_rows: int = 2048
