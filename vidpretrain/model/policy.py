@@ -146,6 +146,9 @@ class VidPolicy(PreTrainedModel):
         self.action_out = cast(EmbodimentLinear, last)
         self.post_init()
 
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
+        """None: there is no table of words. Asked by accelerate when weights are sharded."""
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv2d):

@@ -39,6 +39,12 @@ class Setup:
     teacher: VidPolicy | None = None
 
 
+_HOW = (
+    *("resume", "init", "tensorboard", "trackers", "log_every", "save_every", "keep_checkpoints"),
+    *("workers", "profile", "max_spike"),
+)  # settings that do not change what a run comes to
+
+
 def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequence[Path]) -> dict[str, Any]:
     """What the run is made of and its key: configurations, the caches' manifests, the first weights, code version."""
     manifests = {str(cache): configs.digest((Path(cache) / "meta.json").read_text()) for cache in map(Path, caches)}
@@ -51,7 +57,7 @@ def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequenc
         weights = folder / "model.safetensors"
         first = hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.is_file() else "missing"
     training = configs.plain(config)
-    for name in ("resume", "init", "tensorboard", "log_every", "save_every", "keep_checkpoints"):
+    for name in _HOW:
         training.pop(name)
     parts = [kind, configs.plain(model), training, sorted(manifests.values()), first, vidpretrain.__version__]
     return {
