@@ -135,9 +135,10 @@ def _controls(lines: Lines) -> list[dict[str, Any]]:
         for where, place in _PLACES:
             both = paired(outcomes(lines, arm, 5, where), outcomes(lines, "scratch", 5, where))
             rows.append(_less(f"control with 5, {place}: {words}", both, bar))
-    for where, place in _PLACES:
-        both = paired(outcomes(lines, "pretrained", 5, where), outcomes(lines, "shuffled", 5, where))
-        rows.append(_less(f"of the actions with 5, {place}: pretrained less shuffled labels", both, None))
+    for arm, words in (("shuffled", "shuffled labels"), ("phase", "labels of the same phase")):
+        for where, place in _PLACES:
+            both = paired(outcomes(lines, "pretrained", 5, where), outcomes(lines, arm, 5, where))
+            rows.append(_less(f"of the actions with 5, {place}: pretrained less {words}", both, None))
     return rows
 
 
