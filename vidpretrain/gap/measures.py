@@ -130,6 +130,33 @@ def mmd(a: Float[Array, "n f"], b: Float[Array, "m f"]) -> float:
     return float(np.sqrt(max(inside - 2 * xy.mean(), 0.0)))
 
 
+def unexplained(
+    x: Float[Array, "n f"], y: Float[Array, "n d"], x_other: Float[Array, "m f"], y_other: Float[Array, "m d"]
+) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """(what is left, what there was) of the other side's actions, squares summed over columns, row by row.
+
+    Left by ridge regression on 32 principal components of `x`, whose strength generalised cross-validation chooses
+    (Golub, Heath and Wahba 1979); what there was is about the other side's mean. Columns count in its own standard
+    deviations. Both predictions and truth are about their own side's mean: another place of the hands alone is no
+    error here, other measures see it.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    size = np.maximum(y_other.std(axis=0), max(0.01 * y_other.std(axis=0).max(), 1e-9))
+    parts = min(32, x.shape[1], len(x) - 1)
+    strengths = np.logspace(-1, 5, 13)
+    fit = make_pipeline(
+        StandardScaler(), PCA(parts, svd_solver="covariance_eigh"), StandardScaler(), RidgeCV(strengths)
+    )
+    fit.fit(x, (y - y.mean(axis=0)) / size)
+    told = fit.predict(x_other)
+    true = (y_other - y_other.mean(axis=0)) / size
+    return ((true - (told - told.mean(axis=0))) ** 2).sum(axis=1), (true**2).sum(axis=1)
+
+
 def cells(places_m: Float[Array, "n 3"], voxel_m: float) -> list[tuple[int, ...]]:
     """The cell of the workspace that each place (NaN left out) lies in."""
     seen = places_m[np.isfinite(places_m).all(axis=1)]
