@@ -32,7 +32,7 @@ def test_a_known_relation_is_found_on_unseen_tasks():
         [2 - 3 * p.features["chunk error"] + 0.5 * p.features["log demos"] for p in points(0)],
         [p.success for p in points(0)],
     )
-    assert found.spearman > best.statistic - 0.03 > 0.75
+    assert found.spearman > best.statistic - 0.05 > 0.75
     assert found.error < 0.15
     weights = dict(zip(found.names, np.array(found.weights) / np.array(found.scale), strict=True))
     assert weights["chunk error"] == pytest.approx(-3, abs=0.7)

@@ -131,30 +131,31 @@ def mmd(a: Float[Array, "n f"], b: Float[Array, "m f"]) -> float:
 
 
 def unexplained(
-    x: Float[Array, "n f"], y: Float[Array, "n d"], x_other: Float[Array, "m f"], y_other: Float[Array, "m d"]
+    pictures: tuple[Float[Array, "n f"], Float[Array, "m f"]],
+    places: tuple[Float[Array, "n p"], Float[Array, "m p"]],
+    y: tuple[Float[Array, "n d"], Float[Array, "m d"]],
 ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
-    """(what is left, what there was) of the other side's actions, squares summed over columns, row by row.
+    """(what is left, what there was) of the second side's actions, squares summed over columns, row by row.
 
-    Left by ridge regression on 32 principal components of `x`, whose strength generalised cross-validation chooses
-    (Golub, Heath and Wahba 1979); what there was is about the other side's mean. Columns count in its own standard
-    deviations. Both predictions and truth are about their own side's mean: another place of the hands alone is no
-    error here, other measures see it.
+    Left by ridge regression, learned on the first side, on 32 common principal components of the pictures' features and
+    on the hands' places; generalised cross-validation chooses its strength (Golub, Heath and Wahba 1979). Everything
+    is in each side's own standard deviations about its own mean: another look or another place of the hands alone is
+    no error here, other measures see it. What there was is about the mean.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    size = np.maximum(y_other.std(axis=0), max(0.01 * y_other.std(axis=0).max(), 1e-9))
-    parts = min(32, x.shape[1], len(x) - 1)
-    strengths = np.logspace(-1, 5, 13)
-    fit = make_pipeline(
-        StandardScaler(), PCA(parts, svd_solver="covariance_eigh"), StandardScaler(), RidgeCV(strengths)
-    )
-    fit.fit(x, (y - y.mean(axis=0)) / size)
-    told = fit.predict(x_other)
-    true = (y_other - y_other.mean(axis=0)) / size
-    return ((true - (told - told.mean(axis=0))) ** 2).sum(axis=1), (true**2).sum(axis=1)
+    def own(values: Array) -> Array:
+        spread = values.std(axis=0)
+        return (values - values.mean(axis=0)) / np.maximum(spread, max(0.01 * float(spread.max(initial=0.0)), 1e-9))
+
+    seen = [own(part) for part in pictures]
+    parts = min(32, seen[0].shape[1], min(map(len, seen)) - 1)
+    common = PCA(parts, svd_solver="covariance_eigh").fit(np.concatenate(seen))
+    x = [np.concatenate([own(common.transform(s)), own(p)], axis=1) for s, p in zip(seen, places, strict=True)]
+    goal = [own(values) for values in y]
+    told = RidgeCV(np.logspace(-1, 5, 13)).fit(x[0], goal[0]).predict(x[1])
+    return ((goal[1] - told) ** 2).sum(axis=1), (goal[1] ** 2).sum(axis=1)
 
 
 def cells(places_m: Float[Array, "n 3"], voxel_m: float) -> list[tuple[int, ...]]:

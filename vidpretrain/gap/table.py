@@ -140,15 +140,13 @@ def _carried(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
         return
     ends = [np.concatenate([at_speed(s, g, config.horizon)[:, -1] for g in groups], axis=1) for s in (a, b)]
     shared = [name for name in a.wrist_m if name in b.wrist_m]
-    seen = [
-        np.concatenate([measures.picture_features(s.images, config.pixels), *(s.wrist_m[n] for n in shared)], axis=1)
-        for s in (a, b)
-    ]
-    whole = [np.isfinite(e).all(axis=1) & np.isfinite(f).all(axis=1) for e, f in zip(ends, seen, strict=True)]
+    places = [np.concatenate([s.wrist_m[n] for n in shared] or [np.zeros((len(s), 0))], axis=1) for s in (a, b)]
+    whole = [np.isfinite(e).all(axis=1) & np.isfinite(p).all(axis=1) for e, p in zip(ends, places, strict=True)]
     if min(rows.sum() for rows in whole) < 8:
         return
-    x, y = ([part[rows] for part, rows in zip(parts, whole, strict=True)] for parts in (seen, ends))
-    left, spread = measures.unexplained(x[0], y[0], x[1], y[1])
+    pictures = [measures.picture_features(s.images[rows], config.pixels) for s, rows in zip((a, b), whole, strict=True)]
+    ends, places = ([part[rows] for part, rows in zip(parts, whole, strict=True)] for parts in (ends, places))
+    left, spread = measures.unexplained((pictures[0], pictures[1]), (places[0], places[1]), (ends[0], ends[1]))
     value = float(left.sum() / max(spread.sum(), 1e-12))
     interval = _interval(
         lambda i, j: left[j].sum() / max(spread[j].sum(), 1e-12),
