@@ -4,10 +4,10 @@
     python scripts/bench/predictor.py [--config configs/bench/transfer.yaml] [--runs runs/bench/transfer]
                                       [--lines docs/results/transfer.jsonl] [--out runs/bench/gap] [--held 20]
 
-For every cell whose checkpoint is under RUNS: chunk error on robot episodes that no cell has seen, demonstrations,
-minutes of people, and the gap of the people's set (`scripts/bench/gap.py`). `evaluate.predictor` is fitted on them, each
-task left out in turn (a single cell, where there is one task), and kept as OUT/predictor.json; `vidpretrain evaluate`
-ranks policies by it with `evaluate.predictor=FILE`. Exit 0 whatever comes out.
+For every cell whose checkpoint is under RUNS: chunk error on robot episodes that the cell has not seen, demonstrations,
+minutes of people, and the gap of the people's set (`scripts/bench/gap.py`). `evaluate.predictor` is fitted on them,
+each task left out in turn (a single cell, where there is one task), and kept as OUT/predictor.json; `vidpretrain
+evaluate` ranks policies by it with `evaluate.predictor=FILE`. Exit 0 whatever comes out.
 """
 
 from __future__ import annotations
