@@ -21,31 +21,11 @@ from vidpretrain.transfer.cells import LINES, Cell, append_line, cells, read_lin
 from vidpretrain.transfer.closed_loop import rollout
 from vidpretrain.transfer.config import BridgeConfig, KeepConfig, TransferConfig
 from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, robot_cache, wrist_speed
+from vidpretrain.transfer.keys import cell_key
 from vidpretrain.transfer.sharing import alone, claimed
 
-_VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
 _LABELS = {"shuffled": "shuffled", "phase": "phase"}
-_CHOICES = (  # of cells, and what is in the key as it holds for the cell
-    *("demos", "scratch_demos", "sets", "arms", "flip", "flip_demos", "recipes", "recipe_demos"),
-    *("rates", "steps_of", "tune"),
-)
-_LATER: dict[str, Any] = {  # keys of TrainConfig younger than the first lines, as things were before they existed
-    "accumulate": 1,
-    "layer_decay": 1.0,
-    "freeze_steps": 0,
-    "freeze_parts": ["stem"],
-    "patience": 0,
-    "max_spike": 100.0,
-    "workers": 1,
-    "compile": None,
-    "profile": False,
-    "trackers": [],
-}
-_UNUSED = {  # parts of the configuration that an arm has nothing of
-    "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
-    "zero": ("finetune", "keep", "people_share"),
-}
 
 
 def run_cells(
@@ -130,27 +110,8 @@ class Bench:
             self._players.close()
 
     def key(self, cell: Cell) -> str:
-        """What tells a cell from all others: everything that its line depends on but the code.
-
-        What an arm does not use is not in it: another pretraining leaves the cells from scratch as they are.
-        """
-        config = configs.plain(self.config)
-        config |= {
-            "finetune": configs.plain(cell.training(self.config)),
-            "keep": configs.plain(cell.keeping(self.config)),
-        }
-        for name in (*_CHOICES, *_UNUSED.get(cell.arm, ())):
-            config.pop(name)
-        for name in ("pretrain", "finetune"):
-            if name in config:
-                config[name] = {k: v for k, v in config[name].items() if k not in _LATER or v != _LATER[k]}
-        film = config.pop("film") | {"workers": None}
-        if config.pop("level") == 2 and cell.arm != "scratch":  # others have the keys from before there was a level 2
-            config["people"] = film
-        for name in ("slots", "workers"):
-            config["play"].pop(name)
-        said = {name: value for name, value in configs.plain(cell).items() if name != "recipe" or value}
-        return configs.digest(_VERSION, said, config)
+        """What tells a cell from all others."""
+        return cell_key(self.config, cell)
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """The line of a cell."""
