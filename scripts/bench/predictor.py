@@ -46,9 +46,8 @@ def main(words: list[str] | None = None) -> int:
     found.save(asked.out / "predictor.json")
     for name, weight in zip(found.names, found.weights, strict=True):
         print(f"{name:<50} {weight:+.2f} per standard deviation, log odds")
-    print(
-        f"Spearman {found.spearman:.2f} (bar {BAR_SPEARMAN}), one {found.left_out} left out; mean error {found.error:.2f}"
-    )
+    print(f"Spearman {found.spearman:.2f} (bar {BAR_SPEARMAN}), each {found.left_out} left out in turn")
+    print(f"mean error {found.error:.2f}")
     return 0
 
 
