@@ -16,6 +16,7 @@ import vidpretrain
 from vidpretrain import config as configs
 from vidpretrain.errors import ConfigError, DatasetError
 from vidpretrain.model import ModelConfig, VidPolicy, VidPolicyConfig
+from vidpretrain.model.vision import load_backbone
 from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.policy import load_model
 from vidpretrain.training.rows import Rows, open_rows
@@ -120,10 +121,12 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows, source), vidpretrain.__version__)
     )
     lent = {}
+    if source is None and model_config.vision == "backbone":
+        load_backbone(model.stem, str(model_config.backbone))
     if source is not None:
         lent = warm_start(model, source, config.adapters, config.init_adapter_from, config.init_parts)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(part_of(name) not in config.frozen)
+        parameter.requires_grad_(parameter.requires_grad and part_of(name) not in config.frozen)
     val = (
         open_rows(caches[0], episodes=config.val_episodes, speed=speeds[0], **options) if config.val_episodes else None
     )
