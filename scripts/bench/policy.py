@@ -53,7 +53,7 @@ def main(words: list[str] | None = None) -> int:
     write_text(asked.out / "policy.json", json.dumps(rows, indent=2))
     for one in rows:
         met = {True: "yes", False: "NO", None: ""}[one["met"]]
-        print(f"{one['name']:<72} {one['value']:>9.4g} {one['unit']:<8} {one['bar'] or '':<8} {met}")
+        print(f"{one['name']:<96} {one['value']:>9.4g} {one['unit']:<8} {one['bar'] or '':<8} {met}")
     return 0
 
 
