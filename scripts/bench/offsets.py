@@ -53,8 +53,9 @@ def collect(sample) -> dict[str, Any]:
     from vidpretrain.motion.config import MotionConfig
 
     truth = sample.truth
-    config = MotionConfig(height_m=truth.height_m, view="ego" if truth.view == "head" else "third")
-    camera = camera_for(sample.clip, config, sample.metadata, config.view)
+    view = "ego" if truth.view == "head" else "third"
+    config = MotionConfig(height_m=truth.height_m, view=view)
+    camera = camera_for(sample.clip, config, sample.metadata, view)
     time_ns = np.asarray(sample.tracks[0].time_ns)[::_STRIDE]
     index = timebase.nearest_index(truth.time_ns, time_ns)
     tree, q, base, factors = true_person(truth.p_world_keypoint[index], truth.height_m)

@@ -220,8 +220,9 @@ def far_terms(
 ) -> list[Term]:
     """Terms that keep an unsure hand about as far as its size in the picture says; `unsure` (t) is their share.
 
-    The smaller it is, the less its size tells, as with its points (`hand_px`, `least_px`). A hand whose points are doubted, as its side is, still is about as large as it looks; by its points' wide sigmas
-    alone the arm would swing back by a forearm's length.
+    The smaller it is, the less its size tells, as with its points (`hand_px`, `least_px`). A hand whose points are
+    doubted, as its side is, still is about as large as it looks; by its points' wide sigmas alone the arm would swing
+    back by a forearm's length.
     """
     depth = T_camera_palm[:, 6]
     known = np.isfinite(depth) & (unsure > 0)
