@@ -60,7 +60,14 @@ class Draws:
 
 
 def augment(images: Array, shift: Array, gain: Array, offset: Array) -> Array:
-    """Pictures (b p q 3) moved by `shift` (b 2) pixels with their border repeated, colours x * gain + offset; uint8."""
+    """Pictures (b p q 3), or (b v p q 3), moved by `shift` (b 2) pixels with their border repeated, colours
+    x * gain + offset; uint8."""
+    if images.dtype != np.uint8:  # features of an image model
+        return images
+    if images.ndim == 5:  # all views of a row alike
+        count = images.shape[1]
+        repeated = (np.repeat(value, count, axis=0) for value in (shift, gain, offset))
+        return augment(images.reshape(-1, *images.shape[2:]), *repeated).reshape(images.shape)
     count, height, width, _ = images.shape
     v = np.clip(np.arange(height)[None] + shift[:, :1], 0, height - 1)
     u = np.clip(np.arange(width)[None] + shift[:, 1:], 0, width - 1)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64
 
 from vidpretrain.errors import CheckpointError, InputError
 from vidpretrain.model import VidPolicy
 from vidpretrain.model.text import features
 from vidpretrain.training.collate import inputs, to_torch
+from vidpretrain.training.pictures import seen
 from vidpretrain.transforms import Paired
 from vidpretrain.types import ActionSpec
 
@@ -28,8 +29,8 @@ class Policy:
         self.model = model.eval()
         self.paired: dict[str, Paired] = model.config.paired()
         self.layout = model.config.layout()
-        self.history = model.config.model_config().history
-        self.flow_steps = model.config.model_config().flow_steps
+        self.sizes = model.config.model_config()
+        self.history, self.flow_steps = self.sizes.history, self.sizes.flow_steps
 
     @classmethod
     def load(cls, folder: Path | str, device: str = "cpu") -> Policy:
@@ -76,7 +77,7 @@ class Policy:
 
     def predict(
         self,
-        images: UInt8[Array, "b p q 3"],
+        images: Array | Mapping[str, Array | None],
         state: Float32[Array, "b d"],
         embodiment: str,
         *,
@@ -93,7 +94,7 @@ class Policy:
         """Absolute actions in the columns and units of the embodiment's spec, NaN where a relative group has no state.
 
         Args:
-            images: upright pictures, RGB.
+            images: upright pictures, uint8 (b p q 3), RGB; of several views (b v p q 3) or by camera (`pictures.seen`).
             state: absolute state, NaN where unknown.
             history: absolute states at the offsets `self.history` (rows before now); None or NaN where unknown.
             fov: horizontal field of view in radians, NaN or None where unknown.
@@ -105,11 +106,13 @@ class Policy:
             instructions: what to do, one text per row; not read by a policy that is not told.
 
         Raises:
-            CheckpointError: another robot. InputError: shapes or types that do not fit.
+            CheckpointError: another robot. InputError: shapes, types, cameras or values that do not fit.
         """
         row = self.model.config.embodiment_id(embodiment)
-        paired, count = self.paired[embodiment], len(images)
-        images, state = _checked(images, state, paired.spec)
+        paired = self.paired[embodiment]
+        shown, shown_known = seen(images, self.sizes)
+        count = len(shown)
+        state = _checked(state, count, paired.spec)
         past = (
             np.full((count, len(self.history), paired.spec.width), np.nan, np.float32) if history is None else history
         )
@@ -119,7 +122,7 @@ class Policy:
                 "history does not fit", found=past.shape, valid=(count, len(self.history), paired.spec.width)
             )
         known = np.isfinite(past) if history_known is None else history_known & np.isfinite(past)
-        arrays = inputs(images, state, np.isfinite(state), past, known, paired, self.history)
+        arrays = inputs(shown, state, np.isfinite(state), past, known, paired, self.history)
         for name in ("state", "state_known", "history", "history_known"):
             arrays[name] = self.layout.scatter(arrays[name], paired.spec)
         arrays["embodiment"] = np.full(count, row, dtype=np.int64)
@@ -130,7 +133,9 @@ class Policy:
         arrays["noise"] = self._noise(np.arange(count) if keys is None else keys, seed, samples) * np.float32(
             temperature
         )
-        sizes = self.model.config.model_config()
+        if shown_known is not None:
+            arrays["images_known"] = shown_known
+        sizes = self.sizes
         if sizes.text is not None:
             told = [""] * count if instructions is None else list(instructions)
             if len(told) != count:
@@ -151,17 +156,18 @@ class Policy:
         return np.stack(draws) if draws else np.empty((0, *shape), np.float32)
 
 
-def _checked(images: Array, state: Array, spec: ActionSpec) -> tuple[Array, Array]:
-    images, state = np.asarray(images), np.asarray(state, dtype=np.float32)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+def _checked(state: Array, count: int, spec: ActionSpec) -> Array:
+    state = np.asarray(state)
+    if state.dtype.kind not in "fiu" or state.shape != (count, spec.width):
         raise InputError(
-            "pictures do not fit", found=f"{images.dtype} {images.shape}", valid="uint8 (batch, height, width, 3), RGB"
+            f"state does not fit {spec.embodiment}",
+            found=f"{state.dtype} {state.shape}",
+            valid=f"numbers ({count}, {spec.width})",
         )
-    if state.shape != (len(images), spec.width):
-        raise InputError(
-            f"state does not fit {spec.embodiment}", found=state.shape, valid=f"({len(images)}, {spec.width})"
-        )
-    return images, state
+    if np.isinf(state).any():
+        wrong = sorted({spec.names[column] for column in np.nonzero(np.isinf(state))[1]})
+        raise InputError("the state is infinite", found=", ".join(wrong), valid="numbers, NaN where unknown")
+    return state.astype(np.float32)
 
 
 @contextmanager
