@@ -58,7 +58,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
         )
     robot, folder = load_robot(config.robot), config.out / "cache" / "robot"
     with one_at_a_time(folder), Bars() as bars:
-        return build_cache(
+        cache = build_cache(
             open_dataset(root),
             folder,
             image_size_px=config.model.image_px,
@@ -67,6 +67,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
             config=config.dataset,
             progress=lambda done, total: bars("robot cache", done, total),
         )
+        return _with_features(cache, config)
 
 
 def split(config: RunConfig, cache: TrainingCache) -> tuple[tuple[int, ...], tuple[int, ...]]:
