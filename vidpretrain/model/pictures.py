@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vidpretrain.errors import InputError, nearest
-from vidpretrain.model import ModelConfig
+from vidpretrain.model.config import ModelConfig
 
 Array = np.ndarray
 MAX_SIDE_PX = 8192
