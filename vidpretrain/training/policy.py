@@ -185,7 +185,7 @@ def _readable(path: Path) -> None:
         raise CheckpointError("a checkpoint of another model", asked=path, found=kind, valid=VidPolicyConfig.model_type)
     try:
         config = VidPolicyConfig(**{k: v for k, v in found.items() if k != "model_type"})
-        config.model_config(), config.layout()
+        VidProcessor(config)
     except (VidpretrainError, ValueError, KeyError, TypeError) as error:
         made = found.get("code_version") or "unknown"
         raise CheckpointError(

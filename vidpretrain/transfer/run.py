@@ -223,10 +223,14 @@ class Bench:
             speeds=(*self.speeds(bridges), *(1.0,) * tasks),
         ), [*people, *caches]
 
+    def run_key(self, kind: str, config: TrainConfig, caches: list[Path]) -> str:
+        """Name of a training's folder under `runs`."""
+        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
+        return configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
+
     def _train(self, kind: str, config: TrainConfig, caches: list[Path]) -> dict[str, Any]:
         """Run a training, or find it; one that was interrupted goes on from its last checkpoint."""
-        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
-        key = configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
+        key = self.run_key(kind, config, caches)
         run = {"pretrain": pretrain, "finetune": finetune}[kind]
         with alone(self.out, key):
             return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)
