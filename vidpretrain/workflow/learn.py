@@ -31,13 +31,23 @@ def human_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
     """The run's pseudo-actions at training size (the data set at `root` when it is given)."""
     dataset, folder = open_dataset(root or config.out / "dataset"), config.out / "cache" / "human"
     with one_at_a_time(folder), Bars() as bars:
-        return build_cache(
+        cache = build_cache(
             dataset,
             folder,
             image_size_px=config.model.image_px,
             config=config.dataset,
             progress=lambda done, total: bars("human cache", done, total),
         )
+        return _with_features(cache, config)
+
+
+def _with_features(cache: TrainingCache, config: RunConfig) -> TrainingCache:
+    """The cache, and beside it what a frozen image model makes of its pictures where the policy sees that."""
+    if config.model.vision == "features":
+        from vidpretrain.training.views import build_features
+
+        build_features(cache, config.model)
+    return cache
 
 
 def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
