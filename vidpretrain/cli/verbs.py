@@ -126,6 +126,12 @@ VERBS: dict[str, Verb] = {
         inputs="nothing",
         options="out",
     ),
+    "model": Verb(
+        function="vidpretrain.model.count:show",
+        help="List the policy's sizes with counted parameters and operations, or show one: model base.",
+        inputs="a preset's name",
+        needs_config=False,
+    ),
     "robots": Verb(
         function="vidpretrain.doctor:robots",
         help="List the robots, show one, or add your own: robots add MODEL.xml --out MY_ROBOT.yaml.",

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from vidpretrain.training.policy import Policy
     from vidpretrain.training.predicted_set import write_predicted
     from vidpretrain.training.prediction import PredictRow, Share, predict, predict_rows, wait_for
+    from vidpretrain.training.replaying import replay
 
 __all__ = [
     "TrainConfig",
     "PredictConfig",
     "pretrain",
     "finetune",
+    "replay",
     "Policy",
     "Actor",
     "followed",
@@ -35,6 +37,7 @@ __all__ = [
 _WHERE = {
     "pretrain": "loop",
     "finetune": "loop",
+    "replay": "replaying",
     "Policy": "policy",
     "predict": "prediction",
     "predict_rows": "prediction",

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from vidpretrain.errors import unknown_name
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.sim.worlds.config import WorldConfig
+from vidpretrain.synth.tasks.config import FilmConfig
 from vidpretrain.training.config import Part, TrainConfig
 
 Arm = Literal["scratch", "pretrained", "shuffled", "phase", "images", "cotrain", "zero"]
@@ -114,6 +115,9 @@ class PlayConfig:
 class TransferConfig:
     """The whole benchmark. All tasks are trained together, told by their instruction where there are several.
 
+    `level` 1: people are drawn and tracked as `people` says. 2: rendered people are filmed as `film` says, and their
+    videos go through the real extraction.
+
     `demos` are the sizes of a demonstration set per task, `sets` how many different ones there are (drawn from
     `robot_episodes` recorded ones, the smaller a part of the larger); they are the seeds. `arms` run with `bridges` as
     they are; `flip` names bridges that the arm `pretrained` is also run with the other way round, one at a time, with
@@ -129,7 +133,9 @@ class TransferConfig:
     sets: int = 5
     robot_episodes: int = 200
     first_seed: int = 0
+    level: Literal[1, 2] = 1
     people: PeopleConfig = field(default_factory=PeopleConfig)
+    film: FilmConfig = field(default_factory=FilmConfig)
     bridges: BridgeConfig = field(default_factory=BridgeConfig)
     arms: tuple[Arm, ...] = ARMS
     flip: tuple[Bridge, ...] = ()

@@ -111,6 +111,9 @@ class Bench:
         config = configs.plain(self.config)
         for name in ("demos", "sets", "arms", "flip", "flip_demos", *_UNUSED.get(cell.arm, ())):
             config.pop(name)
+        film = config.pop("film") | {"workers": None}
+        if config.pop("level") == 2 and cell.arm != "scratch":  # others have the keys from before there was a level 2
+            config["people"] = film
         for name in ("slots", "workers"):
             config["play"].pop(name)
         return configs.digest(_VERSION, configs.plain(cell), config)
@@ -127,7 +130,7 @@ class Bench:
             **configs.plain(cell),
             "tasks": list(self.config.tasks),
             "robot": self.config.robot,
-            "level": 1,
+            "level": self.config.level,
             "first_start": self.config.play.first_seed,
             "starts": self.config.play.starts,
             "played": {task: self.played(policy, embodiment, task, bridges) for task in self.config.tasks},
@@ -240,9 +243,8 @@ class Bench:
 
     def people(self, bridges: BridgeConfig) -> list[TrainingCache]:
         """The people, a cache per task."""
-        return self._opened(
-            "people", people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip)
-        )
+        kind = "people" if self.config.level == 1 else "filmed"
+        return self._opened(kind, people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip))
 
     def speeds(self, bridges: BridgeConfig) -> tuple[float, ...]:
         """Rows of the film per step of the robot: by the clock, and with `time` by the wrists' median speeds too."""
