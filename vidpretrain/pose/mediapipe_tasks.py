@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 from vidpretrain import skeletons
 from vidpretrain.pose.body import bridged, mirrored, real_frames, real_log_odds, side_flips
 from vidpretrain.pose.config import PoseConfig
-from vidpretrain.pose.hands import assign, told_by_body
+from vidpretrain.pose.hands import assign, distinct, told_by_body
 from vidpretrain.pose.looking import Look, Looker, longest
 from vidpretrain.pose.observations import BodySighting
 from vidpretrain.pose.people import actor, own_hands
 from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.rejects import refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import Tracks, body_track, frame_indices, hand_track
+from vidpretrain.pose.trust import sure_hands
 from vidpretrain.types import Clip, Reject
 from vidpretrain.video import VideoInfo, open_video
 
@@ -45,7 +46,9 @@ class MediaPipe:
         refused = refuse_pictures([look.picture for look in looks], rejects) or refuse_people(
             [look.people for look in looks], rejects
         )
-        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, rejects.min_motion)
+        return refused or tracks_of(
+            looks, clip, time_ns, info.width_px, info.height_px, rejects.min_motion, config.least_trust
+        )
 
     def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
         """What else an estimator of this family knows of a frame; nothing here."""
@@ -53,14 +56,23 @@ class MediaPipe:
         return look
 
 
-def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
-    """Tracks of the acting person; `still` as for `actor`."""
+def tracks_of(
+    looks: Sequence[Look],
+    clip: Clip,
+    time_ns,
+    width_px: int,
+    height_px: int,
+    still: float = 0.0,
+    least_trust: float = PoseConfig.least_trust,
+) -> Tracks:
+    """Tracks of the acting person; `still` as for `actor`, and hands that are one with a probability of `least_trust`."""
     people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
     near = zip(looks, bridged(people, time_ns), others, strict=True)
     hands = [own_hands(look.hands, body, strangers) for look, body, strangers in near]
     bodies = judge_bodies(people, hands, time_ns)
     long_side_px, tracks = max(width_px, height_px), []
     held = bridged(bodies, time_ns)
+    hands = sure_hands([distinct(found) for found in hands], held, time_ns, least_trust)
     seen = [body is not None for body in bodies]
     size_px = (width_px, height_px) if np.mean(seen) < _BODILESS else None
     for number, chosen in enumerate(assign(hands, held, time_ns, long_side_px, size_px, seen)):
