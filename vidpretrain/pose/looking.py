@@ -32,7 +32,9 @@ _TINY_PX = 16.0
 _LOST = 0.8  # hand lengths without a hand around a place where one was
 _AT_WRIST = 0.35  # torso lengths from the body's wrist in which its hand is
 _SURE = 0.8  # of its label: hands of the whole frame that are less sure are asked for twice
-_TILE = 0.7  # presence at a second look that a hand of a tile has to have: found with so little confidence, most are none
+_TILE = (
+    0.7  # presence at a second look that a hand of a tile has to have: found with so little confidence, most are none
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def sure_hands(
     time_ns: Int64[np.ndarray, " t"],
     least: float,
 ) -> list[list[HandSighting]]:
-    """The candidates that are hands with a probability of `least`; `bodies` are the real ones, those of gaps bridged."""
+    """The candidates that are hands with a probability of `least`; `bodies` are the real ones, gaps bridged."""
     rows = cues(sightings, bodies, time_ns)
     return [
         [hand for hand, p in zip(hands, probability(of), strict=True) if p >= least]
