@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table interop constraints clean
+.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table model-table interop constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,9 @@ format: setup ## let ruff put the files in order
 
 robots: setup ## install the packages with further robots and hands inside (0.8 GB)
 	@scripts/robots.sh
+
+model-table: setup ## count the sizes of the policy's presets: the table in docs/model.md
+	@$(BIN)/python scripts/model_table.py
 
 robots-table: setup ## every robot on every motion: docs/robots.md, made from where it was stopped
 	@$(BIN)/python scripts/bench/robots.py --docs docs/robots.md

@@ -25,6 +25,7 @@ LAYERS: dict[str, float] = {
     "gap": 6,
     "serve": 6,
     "publish": 6,
+    "export": 6,
     **dict.fromkeys(("report", "doctor", "workflow", "cli", "__main__"), 7),
 }
 ORDER_WITHIN: tuple[tuple[str, ...], ...] = (

@@ -205,7 +205,7 @@ def test_help_lists_every_verb_and_imports_nothing_heavy():
 
 def test_the_issue_and_the_table_agree_on_the_verbs():
     asked = "doctor probe extract retarget pack check pretrain finetune predict evaluate report run demo"
-    asked += " robots gap tasks synth serve publish"
+    asked += " robots gap tasks synth serve publish model export"
     assert sorted(verbs.VERBS) == sorted(asked.split())
 
 

@@ -127,3 +127,64 @@ def test_a_probe_asks_for_two_episodes_and_groups_are_shared_by_columns():
     assert shared_groups(human, dataclasses.replace(robot, groups={"left_arm": other})) == ()
     with pytest.raises(ValueError, match="pixels"):
         GapConfig(pixels=40)
+
+
+def seen(seed, law, noise=0.1, episodes=8, rows=30):
+    """A side whose wrists' ways follow from where a spot is in its pictures, by `law`."""
+    rng = np.random.default_rng(seed)
+    count = episodes * rows
+    spot = rng.uniform(0.2, 0.8, (count, 2))
+    images = np.full((count, 32, 32, 3), 40, dtype=np.uint8)
+    for image, (x, y) in zip(images, spot, strict=True):
+        image[int(32 * y) - 3 : int(32 * y) + 3, int(32 * x) - 3 : int(32 * x) + 3] = 220
+    end = (spot - 0.5) @ np.asarray(law) + noise * rng.normal(0, 0.1, (count, 2))
+    nine = np.tile([0, 0, 0, 1.0, 0, 0, 0, 1.0, 0], (count, 2 * HORIZON, 1))
+    nine[..., :2] = end[:, None] * ((np.arange(2 * HORIZON) + 1) / HORIZON)[None, :, None]
+    names = tuple(f"left_wrist_camera_{k}" for k in range(9))
+    group = Group(name="left_wrist_camera", names=names, quantity="camera_wrist", representation="offset", unit="pose9")
+    made = side(seed, episodes=episodes, rows=rows)
+    return dataclasses.replace(
+        made,
+        images=images,
+        chunks={group.name: nine},
+        groups={group.name: group},
+        wrist_m={group.name: np.zeros((count, 3))},
+    )
+
+
+def test_labels_that_belong_to_their_pictures_explain_the_robots():
+    human, robot = seen(0, np.eye(2)), seen(1, np.eye(2))
+    config = dataclasses.replace(CONFIG, bridges=())
+    order = np.random.default_rng(2).permutation(len(human))
+    shuffled = dataclasses.replace(human, chunks={k: v[order] for k, v in human.chunks.items()})
+    other = seen(0, [[0, 1.0], [-1.0, 0]])
+    left = {}
+    for name, one in (("own", human), ("shuffled", shuffled), ("other", other)):
+        (row,) = rows_of(gap_table(one, robot, config), "unexplained by the other's labels")
+        left[name] = row.value
+        assert row.floor < 0.4
+        assert row.low <= row.value <= row.high
+    assert left["own"] < 0.4
+    assert left["shuffled"] > 0.8
+    assert left["other"] > 1.2
+
+
+def test_wrists_have_a_speed_where_there_are_no_joints():
+    human, robot = seen(0, 2.0 * np.eye(2)), seen(1, np.eye(2))
+    table = gap_table(human, robot, dataclasses.replace(CONFIG, bridges=()))
+    (ratio,) = rows_of(table, "wrist speed, ratio")
+    assert ratio.value == pytest.approx(2.0, abs=0.3)
+    assert cross(human, robot, "time", CONFIG).speed == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_picture_has_a_strip_per_state():
+    from vidpretrain.gap.picture import before_after
+
+    config = dataclasses.replace(CONFIG, bridges=("time", "colour"))
+    drawn = before_after(side(0, grey=180), side(1), config)
+    assert drawn.shape[0] % 5 == 0  # as it is, two bridges, all, the robot
+    strips = drawn.reshape(5, drawn.shape[0] // 5, drawn.shape[1], 3)[:, 10:90, 130:200].mean(axis=(1, 2, 3))
+    assert strips[0] == pytest.approx(strips[1], abs=1)
+    assert strips[0] - strips[4] > 40
+    assert abs(strips[2] - strips[4]) < 15
+    assert abs(strips[3] - strips[4]) < 15

@@ -214,7 +214,15 @@ def test_presets_build(preset):
     with torch.device("meta"):
         model = VidPolicy(VidPolicyConfig.make(ModelConfig(preset=preset), [paired(spec("g1", arm(width=26)))]))
     millions = sum(p.numel() for p in model.parameters()) / 1e6
-    low, high = {"micro": (0.3, 0.9), "nano": (1.5, 2.0), "tiny": (4, 6.5), "small": (35, 60)}[preset]
+    ranges = {
+        "micro": (0.3, 0.9),
+        "nano": (1.5, 2.0),
+        "tiny": (4, 6.5),
+        "small": (35, 45),
+        "base": (150, 200),
+        "large": (900, 1100),
+    }
+    low, high = ranges[preset]
     assert low < millions < high, f"{preset}: {millions:.2f} M"
 
 

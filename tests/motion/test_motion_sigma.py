@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +38,6 @@ def test_a_worse_cue_never_narrows_sigma(kind: str) -> None:
 
 
 def test_calibration_finds_a_known_noise_model() -> None:
-    sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
     import calibrate
 
     rng, clips, frames = np.random.default_rng(0), 48, 60

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
-
 from labelling.clips import HARD, Sample
 from labelling.errors import Labels, of_motions
 from labelling.hard_rows import _apart, _displacement, _in_first, _true_in_first, _where

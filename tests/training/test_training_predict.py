@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 from toy_cache import MODEL, spec, toy_cache
 
 from vidpretrain.errors import CheckpointError, ConfigError, InputError
-from vidpretrain.training import Policy, TrainConfig, predict, pretrain
+from vidpretrain.training import Policy, Share, TrainConfig, predict, pretrain
 from vidpretrain.training.rows import open_rows
 
 FAST = TrainConfig(steps=3, batch_size=8, draws=1, warmup=1, tensorboard=False, representation={})
@@ -117,3 +119,36 @@ def test_incomplete_and_broken_checkpoints_are_named(trained, tmp_path):
     (tmp_path / "other" / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError):
         Policy.load(tmp_path / "other")
+
+
+def test_two_processes_share_the_shards_and_write_the_same_files(trained, tmp_path):
+    cache, run = trained
+    options = {"batch_size": 7, "shard_rows": 8}
+    whole = predict(run, [cache.path], tmp_path / "one", **options)
+    policies = [Policy.load(run), Policy.load(run)]
+    with ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(predict, policies[rank], [cache.path], tmp_path / "two", share=Share(rank, 2), **options)
+            for rank in range(2)
+        ]
+        first, second = (one.result(timeout=60) for one in both)
+    assert (first["rows"], first["shards"], first["computed_shards"]) == (whole["rows"], 5, 5)
+    assert second["rows"] == 40
+    for i in range(5):
+        name = f"shard_{i:05d}.parquet"
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    for i in (0, 3):  # killed: one shard of each process is missing, and the first one alone goes on
+        (tmp_path / "two" / f"shard_{i:05d}.parquet").unlink()
+    (tmp_path / "two" / "manifest.json").unlink()
+    again = predict(run, [cache.path], tmp_path / "two", **options)
+    assert (again["rows"], again["computed_shards"]) == (40, 2)
+
+
+def test_two_commands_do_not_work_on_one_folder(trained, tmp_path):
+    cache, run = trained
+    (tmp_path / "out").mkdir()
+    with open(tmp_path / "out" / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another command is at work"):
+            predict(run, [cache.path], tmp_path / "out")
+    assert predict(run, [cache.path], tmp_path / "out")["rows"] == 40

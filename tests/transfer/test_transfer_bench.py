@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(ROOT / "scripts" / "bench"))
     import transfer
 
-    yield transfer
-    sys.path.remove(str(ROOT / "scripts" / "bench"))
+    return transfer
 
 
 def keys(tree):

@@ -22,7 +22,7 @@ SMALL = (
 @pytest.mark.timeout(600)
 def test_the_demo_leaves_everything_it_promises_and_does_nothing_twice(tmp_path):
     pytest.importorskip("anny", reason="the demo renders Anny people: pip install vidpretrain[sim]")
-    from vidpretrain.workflow.learn import predict
+    from vidpretrain.workflow.predicting import predict
     from vidpretrain.workflow.whole import demo, report
 
     demo_yaml = Path(__file__).parents[2] / "configs" / "demo.yaml"

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(ROOT / "scripts" / "bench"))
     import mapping
 
-    yield mapping
-    sys.path.remove(str(ROOT / "scripts" / "bench"))
+    return mapping
 
 
 def test_there_are_three_models_of_no_shipped_robot(bench):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -20,14 +19,9 @@ import motion_file_makers as makers  # noqa: E402
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(ROOT / "scripts" / "bench"))
-    spec = importlib.util.spec_from_file_location("robots_table", ROOT / "scripts" / "bench" / "robots.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(ROOT / "scripts" / "bench"))
+    import robots
+
+    return robots
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -75,6 +75,8 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
     ]
     if verb.options == "retarget":
         return _retarget_command(name, words_of)
+    if verb.options == "export":
+        return _export_command(name, words_of)
     if verb.options == "out":
         return _out_command(name, words_of)
 
@@ -119,6 +121,23 @@ def _out_command(name: str, words_of: Any) -> Callable[..., None]:
         raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug, options=options))
 
     command.__annotations__ = {"words": words_of, "out": out_of, "as_json": _Json, "debug": _Debug, "return": None}
+    return command
+
+
+def _export_command(name: str, words_of: Any) -> Callable[..., None]:
+    format_of = Annotated[
+        str | None, typer.Option("--format", metavar="A,B", help="torch_export, onnx, or both (else export.formats).")
+    ]
+    out_of = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where files go (else the run's).")]
+
+    def command(
+        words: Any = None, format: Any = None, out: Any = None, as_json: _Json = False, debug: _Debug = False
+    ) -> None:
+        options = {key: value for key, value in {"format": format, "out": out}.items() if value is not None}
+        raise typer.Exit(run_verb(name, words or [], as_json=as_json, debug=debug, options=options))
+
+    types = {"words": words_of, "format": format_of, "out": out_of}
+    command.__annotations__ = {**types, "as_json": _Json, "debug": _Debug, "return": None}
     return command
 
 

@@ -28,7 +28,7 @@ class Verb:
     inputs: str
     yaml_is_input: bool = False
     needs_config: bool = True
-    options: Literal["", "robots", "retarget", "tasks", "out"] = ""
+    options: Literal["", "robots", "retarget", "tasks", "out", "export"] = ""
 
 
 VERBS: dict[str, Verb] = {
@@ -84,6 +84,12 @@ VERBS: dict[str, Verb] = {
         help="Answer robots over a websocket (openpi's protocol) until interrupted.",
         inputs="a checkpoint",
     ),
+    "export": Verb(
+        function="vidpretrain.workflow:export",
+        help="Write a policy as one file (--format torch_export, onnx or both), checked against torch.",
+        inputs="a checkpoint",
+        options="export",
+    ),
     "publish": Verb(
         function="vidpretrain.workflow:publish",
         help="Put a checkpoint or data set on the Hub or into a folder, with its card; without a target, show what.",
@@ -119,6 +125,12 @@ VERBS: dict[str, Verb] = {
         help="Render people at work, easy and hard to see, with exact truth: --out FOLDER synth.clips=N.",
         inputs="nothing",
         options="out",
+    ),
+    "model": Verb(
+        function="vidpretrain.model.count:show",
+        help="List the policy's sizes with counted parameters and operations, or show one: model base.",
+        inputs="a preset's name",
+        needs_config=False,
     ),
     "robots": Verb(
         function="vidpretrain.doctor:robots",

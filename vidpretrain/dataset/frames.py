@@ -33,6 +33,8 @@ def read_frames(path: Path, rate_hz: float, places: Sequence[int]) -> Iterator[n
 
 
 def _decode(container, path: Path, rate_hz: float, places: list[int]) -> Iterator[np.ndarray]:
+    if not container.streams.video:
+        raise DatasetError("the file holds no video", asked=path)
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     here, picture, frames = -1, None, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,6 +11,8 @@ class EvaluateConfig:
     """`samples` flow draws of `flow_steps` Euler steps (None: the checkpoint's) are averaged per chunk, because the
     error asks for the middle of what the policy would do and not for one draw. `every` thins the rows; intervals are
     over episodes.
+
+    `predictor` is a file that `evaluate.predictor` wrote: policies are then ranked by the success that it foretells.
 
     `train_episodes` are what the mean action and the errors' scale are taken from (None: every episode that is not
     evaluated).
@@ -23,6 +26,7 @@ class EvaluateConfig:
     train_episodes: tuple[int, ...] | None = None
     bootstrap: int = 2000
     confidence: float = 0.95
+    predictor: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("samples", "every", "batch_size", "bootstrap"):

@@ -14,6 +14,7 @@ from vidpretrain.dataset.files import write_json
 from vidpretrain.errors import DatasetError
 from vidpretrain.evaluate import baselines
 from vidpretrain.evaluate.config import EvaluateConfig
+from vidpretrain.evaluate.predictor import load_predictor, offline_features, ranked
 from vidpretrain.training import chunk_error
 from vidpretrain.training.chunk_error import ErrorSum
 from vidpretrain.training.policy import Policy
@@ -39,7 +40,8 @@ def evaluate(
     `groups` (normalised), `native` (mean absolute error per group, in its unit), `steps` (normalised, per horizon
     step), and for all but the policy `policy_minus` (difference of the policy's error to this one's, with interval).
     `beats` says per baseline whether the policy's overall error is lower, `beats_groups` the same per group.
-    Definitions: `vidpretrain.training.chunk_error`.
+    Definitions: `vidpretrain.training.chunk_error`. With `config.predictor`, `predicted` has the policies' foretold
+    success and their order by it.
 
     Args:
         episodes: places in the cache of the episodes to evaluate on.
@@ -166,6 +168,15 @@ def _report(
         },
         "config": configs.plain(config),
     }
+    if config.predictor is not None:
+        predictor = load_predictor(config.predictor)
+        told = ranked(predictor, {name: offline_features(methods, name) for name in policies})
+        result["predicted"] = {
+            "success": dict(told),
+            "order": [name for name, _ in told],
+            "spearman": predictor.spearman,
+            "from": str(config.predictor),
+        }
     if out is not None:
         write_json(Path(out) / "evaluation.json", result, allow_nan=True)
     return result

@@ -23,21 +23,33 @@ def cross(human: Side, robot: Side, bridge: Bridge, config: GapConfig) -> Side:
     return _BRIDGES[bridge](human, robot, config)
 
 
+def moving(side: Side, horizon: int) -> tuple[str, Array | None]:
+    """("joints", chunks (n h d) of all joint groups at the side's speed); of a side that has no joints ("wrists", the
+    wrists' ways (n h 3w)), None for these where it has neither."""
+    joints = [name for name, group in side.groups.items() if group.quantity == "joint"]
+    if joints:
+        return "joints", np.concatenate([at_speed(side, name, horizon) for name in joints], axis=2)
+    poses = [name for name, group in side.groups.items() if group.quantity in ("wrist_pose", "camera_wrist")]
+    ways = [at_speed(side, name, horizon)[..., :3] for name in poses]
+    return "wrists", np.concatenate(ways, axis=2) if ways else None
+
+
 def joint_speed(side: Side, horizon: int) -> float:
-    """How fast chunks leave their start: root mean square of the joint groups' last step per second, median over rows.
+    """How fast chunks leave their start: root mean square of the last step of what is `moving` per second, median over
+    rows.
 
     Rows that rest (below a hundredth of the 95th percentile) do not count: how fast one moves, not how often.
     """
-    joints = [name for name, group in side.groups.items() if group.quantity == "joint"]
-    if not joints:
+    chunk = moving(side, horizon)[1]
+    if chunk is None:
         return float("nan")
-    last = np.concatenate([at_speed(side, name, horizon)[:, -1] for name in joints], axis=1)
+    last = chunk[:, -1]
     some = np.isfinite(last).any(axis=1)
     size = np.sqrt(np.nanmean(last[some] ** 2, axis=1))
     if not len(size):
         return float("nan")
-    moving = size[size > 0.01 * np.quantile(size, 0.95)]
-    return float(np.median(moving)) * side.rate_hz / horizon if len(moving) else 0.0
+    fast = size[size > 0.01 * np.quantile(size, 0.95)]
+    return float(np.median(fast)) * side.rate_hz / horizon if len(fast) else 0.0
 
 
 def _time(human: Side, robot: Side, config: GapConfig) -> Side:

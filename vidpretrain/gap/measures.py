@@ -130,6 +130,34 @@ def mmd(a: Float[Array, "n f"], b: Float[Array, "m f"]) -> float:
     return float(np.sqrt(max(inside - 2 * xy.mean(), 0.0)))
 
 
+def unexplained(
+    pictures: tuple[Float[Array, "n f"], Float[Array, "m f"]],
+    places: tuple[Float[Array, "n p"], Float[Array, "m p"]],
+    y: tuple[Float[Array, "n d"], Float[Array, "m d"]],
+) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """(what is left, what there was) of the second side's actions, squares summed over columns, row by row.
+
+    Left by ridge regression, learned on the first side, on 32 common principal components of the pictures' features and
+    on the hands' places; generalised cross-validation chooses its strength (Golub, Heath and Wahba 1979). Everything
+    is in each side's own standard deviations about its own mean: another look or another place of the hands alone is
+    no error here, other measures see it. What there was is about the mean.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import RidgeCV
+
+    def own(values: Array) -> Array:
+        spread = values.std(axis=0)
+        return (values - values.mean(axis=0)) / np.maximum(spread, max(0.01 * float(spread.max(initial=0.0)), 1e-9))
+
+    seen = [own(part) for part in pictures]
+    parts = min(32, seen[0].shape[1], min(map(len, seen)) - 1)
+    common = PCA(parts, svd_solver="covariance_eigh").fit(np.concatenate(seen))
+    x = [np.concatenate([own(common.transform(s)), own(p)], axis=1) for s, p in zip(seen, places, strict=True)]
+    goal = [own(values) for values in y]
+    told = RidgeCV(np.logspace(-1, 5, 13)).fit(x[0], goal[0]).predict(x[1])
+    return ((goal[1] - told) ** 2).sum(axis=1), (goal[1] ** 2).sum(axis=1)
+
+
 def cells(places_m: Float[Array, "n 3"], voxel_m: float) -> list[tuple[int, ...]]:
     """The cell of the workspace that each place (NaN left out) lies in."""
     seen = places_m[np.isfinite(places_m).all(axis=1)]

@@ -6,7 +6,9 @@ Letters: n rows, h steps of the chunk, d columns of a group, s pixels.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -24,7 +26,8 @@ Array = np.ndarray
 class Side:
     """Rows of one data set. Chunks are relative to the state at their start and NaN where nobody knows them.
 
-    `wrist_m` are the wrists' places in the robot's base frame, NaN where unknown. `speed` is a factor: chunk time runs
+    `wrist_m` are the wrists' places in the robot's base frame (in the head camera's where the cache tells wrists
+    there), NaN where unknown. `speed` is a factor: chunk time runs
     `speed` times as fast as recorded (`bridges.time`). `episode` tells rows of the same episode.
     """
 
@@ -63,6 +66,10 @@ def read_side(
     rows: int,
     horizon: int,
     infeasible_episodes: frozenset[int] | None = None,
+    *,
+    episodes: Sequence[int] | None = None,
+    labels: Literal["own", "shuffled", "phase"] = "own",
+    speed: float = 1.0,
 ) -> Side:
     """About `rows` rows of a cache, evenly spread over all rows whose whole chunk lies inside its episode.
 
@@ -70,13 +77,15 @@ def read_side(
 
     Args:
         infeasible_episodes: numbers (in the data set) of episodes that the robot cannot follow; None: nobody said.
+        episodes: places of the episodes that count (None: all). labels, speed: as training reads them (`TrainConfig`),
+            so that what a policy's time bridge did is in the side already.
 
     Raises:
         DatasetError: no episode is as long as the horizon.
     """
-    wide: dict[str, str] = {group.quantity: "relative" for group in cache.spec.groups}
-    opened = open_rows(cache, horizon=2 * horizon, representation=wide)
-    fits = np.flatnonzero(opened.index + horizon <= opened.end)
+    wide: dict[str, str] = {g.quantity: "relative" for g in cache.spec.groups if g.quantity != "camera_wrist"}
+    opened = open_rows(cache, horizon=2 * horizon, representation=wide, episodes=episodes, labels=labels, speed=speed)
+    fits = np.flatnonzero(opened.index + np.ceil(horizon * speed) <= opened.end)
     if not len(fits):
         raise DatasetError("no episode is as long as a chunk", asked=f"{horizon} rows", found=str(cache.path))
     which = fits[np.unique(np.linspace(0, len(fits) - 1, min(rows, len(fits))).astype(np.int64))]
@@ -100,9 +109,9 @@ def read_side(
         wrist_m={
             group.name: np.where(known, state, np.nan)[:, slices[group.name]][:, :3].astype(float)
             for group in opened.spec.groups
-            if group.quantity == "wrist_pose"
+            if group.quantity in ("wrist_pose", "camera_wrist")
         },
-        rate_hz=opened.spec.rate_hz,
+        rate_hz=opened.spec.rate_hz / speed,
         infeasible=bad,
     )
 

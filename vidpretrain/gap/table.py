@@ -38,7 +38,9 @@ def gap_table(human: Side, robot: Side, config: GapConfig) -> list[GapRow]:
     """Every measure without a bridge, with each of `config.bridges` alone, and with all of them in their order.
 
     Measures: accuracy of a domain probe on pictures and on the chunks of each shared group; Sinkhorn divergence and
-    MMD of the chunks per shared group, in the robot's standard deviations; ratio of joint speeds and of accelerations;
+    MMD of the chunks per shared group, in the robot's standard deviations; what a linear map from pictures to actions
+    that is learned on the human side leaves of the robot's (the one measure that knows whether labels belong to their
+    pictures); ratio of speeds and of accelerations, of joints or else of wrists;
     overlap of the workspaces the wrists use and the share of the human's that lies in the robot's; share of rows that
     the robot cannot follow; mean label weight; field of view. Intervals by bootstrap over episodes of both sides.
     """
@@ -74,6 +76,7 @@ def _measured(a: Side, b: Side, config: GapConfig, known: dict[tuple, list[GapRo
     for part, touched in (
         (_pictures, (a.images,)),
         (_all_actions, (a.chunks,)),
+        (_carried, (a.images, a.chunks)),
         (_motion, (a.chunks,)),
         (_workspace, (a.wrist_m,)),
         (_labels, (a.weight, a.fov_rad)),
@@ -130,6 +133,29 @@ def _actions(a: Side, b: Side, group: str, config: GapConfig) -> Iterator[GapRow
         yield _row(name, group, value, interval, 0.0, unit)
 
 
+def _carried(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
+    """What a map from pictures and wrists to the chunks' ends, learned on one side, leaves unexplained on the other."""
+    groups = shared_groups(a, b)
+    if not groups:
+        return
+    ends = [np.concatenate([at_speed(s, g, config.horizon)[:, -1] for g in groups], axis=1) for s in (a, b)]
+    shared = [name for name in a.wrist_m if name in b.wrist_m]
+    places = [np.concatenate([s.wrist_m[n] for n in shared] or [np.zeros((len(s), 0))], axis=1) for s in (a, b)]
+    whole = [np.isfinite(e).all(axis=1) & np.isfinite(p).all(axis=1) for e, p in zip(ends, places, strict=True)]
+    if min(rows.sum() for rows in whole) < 8:
+        return
+    pictures = [measures.picture_features(s.images[rows], config.pixels) for s, rows in zip((a, b), whole, strict=True)]
+    ends, places = ([part[rows] for part, rows in zip(parts, whole, strict=True)] for parts in (ends, places))
+    left, spread = measures.unexplained((pictures[0], pictures[1]), (places[0], places[1]), (ends[0], ends[1]))
+    value = float(left.sum() / max(spread.sum(), 1e-12))
+    interval = _interval(
+        lambda i, j: left[j].sum() / max(spread[j].sum(), 1e-12),
+        (a.episode[whole[0]], b.episode[whole[1]]),
+        config,
+    )
+    yield _row("unexplained by the other's labels", "all", value, interval, 0.0, "share of variance")
+
+
 def _size(chunk: Array, horizon: int) -> Array:
     """Standard deviation of each column over rows and steps (at least a hundredth of the widest)."""
     columns = chunk.reshape(-1, chunk.shape[1] // horizon).std(axis=0)
@@ -141,7 +167,9 @@ def _thin(count: int, most: int) -> Array:
 
 
 def _motion(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
-    for name, measure in (("joint speed", bridges.joint_speed), ("joint acceleration", _acceleration)):
+    what = bridges.moving(b, config.horizon)[0]
+    one = what.removesuffix("s")
+    for name, measure in ((f"{one} speed", bridges.joint_speed), (f"{one} acceleration", _acceleration)):
         both = [measure(side, config.horizon) for side in (a, b)]
         if not (np.isfinite(both).all() and both[1] > 0):
             continue
@@ -151,15 +179,14 @@ def _motion(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
             return measure(a.take(i), config.horizon) / below if below > 0 else math.nan
 
         interval = _interval(ratio, (a.episode, b.episode), config, min(config.bootstrap, 100))
-        yield _row(f"{name}, ratio", "joints", both[0] / both[1], interval, 1.0, "times the robot's")
+        yield _row(f"{name}, ratio", what, both[0] / both[1], interval, 1.0, "times the robot's")
 
 
 def _acceleration(side: Side, horizon: int) -> float:
-    """Root mean square of the second differences of the joint groups' chunks, per square second, median over rows."""
-    joints = [name for name, group in side.groups.items() if group.quantity == "joint"]
-    if not joints:
+    """Root mean square of the second differences of what is `moving`, per square second, median over rows."""
+    chunk = bridges.moving(side, horizon)[1]
+    if chunk is None:
         return math.nan
-    chunk = np.concatenate([at_speed(side, name, horizon) for name in joints], axis=2)
     second = np.diff(chunk, n=2, axis=1) * side.rate_hz**2
     some = np.isfinite(second).any(axis=(1, 2))
     return float(np.median(np.sqrt(np.nanmean(second[some] ** 2, axis=(1, 2))))) if some.any() else math.nan

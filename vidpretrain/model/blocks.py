@@ -6,6 +6,8 @@ Letters: B batch, N tokens of the trunk, Q action tokens, M tokens attended to, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -54,10 +56,7 @@ class ConvStem(nn.Module):
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
         """(B N D) from uint8 pictures (B H W 3) of any size; other sizes than the configured one are resized."""
-        x = images_BHWC.permute(0, 3, 1, 2).to(self.position.dtype).div(127.5).sub(1.0)
-        if x.shape[-2:] != (self.image_px, self.image_px):
-            shrink = x.shape[-1] > self.image_px
-            x = F.interpolate(x, (self.image_px, self.image_px), mode="bilinear", antialias=shrink)
+        x = pixels(images_BHWC, self.image_px, self.position.dtype)
         axis = torch.linspace(-1, 1, self.image_px, dtype=x.dtype, device=x.device)
         v, u = torch.meshgrid(axis, axis, indexing="ij")
         x = torch.cat([x, torch.stack([u, v]).expand(len(x), -1, -1, -1)], dim=1)
@@ -65,6 +64,14 @@ class ConvStem(nn.Module):
         if self.flat:
             return self.project(x.flatten(1)).unflatten(1, self.position.shape) + self.position
         return self.project(x.flatten(2).transpose(1, 2)) + self.position
+
+
+def pixels(images_BHWC: Tensor, image_px: int, dtype: torch.dtype) -> Tensor:
+    """(B 3 P P) in [-1, 1] from uint8 pictures (B H W 3) of any size."""
+    x = images_BHWC.permute(0, 3, 1, 2).to(dtype).div(127.5).sub(1.0)
+    if x.shape[-2:] != (image_px, image_px):
+        x = F.interpolate(x, (image_px, image_px), mode="bilinear", antialias=x.shape[-1] > image_px)
+    return x
 
 
 class Attention(nn.Module):
@@ -88,7 +95,8 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, tokens, width = x.shape
+        return x.view(batch, tokens, self.heads, width // self.heads).transpose(1, 2)
 
 
 def mlp(width: int, dropout: float) -> nn.Sequential:
@@ -122,6 +130,44 @@ class DecoderBlock(nn.Module):
         x_BQD = x_BQD + self.attention(self.norm1(x_BQD))
         x_BQD = x_BQD + self.cross(self.norm2(x_BQD), memory)
         return x_BQD + self.mlp(self.norm3(x_BQD))
+
+
+def joined_steps(
+    blocks: Sequence[nn.Module], memory: Sequence[tuple[Tensor, Tensor]], norm: nn.LayerNorm
+) -> Callable[[Tensor], Tensor]:
+    """What `blocks` (decoder blocks) and `norm` make of action tokens, for many calls with the same memory.
+
+    Nothing is dropped. The three projections of self-attention become one product; of modules and views, whose calls
+    cost as much as the products of a small policy, as few as can be are left.
+    """
+    parts = []
+    for one, (key, value) in zip(blocks, memory, strict=True):
+        block = cast(DecoderBlock, one)
+        own, cross = block.attention, block.cross
+        weight = torch.cat([own.query.weight, own.key_value.weight])
+        bias = torch.cat([own.query.bias, own.key_value.bias])
+        parts.append((block, weight, bias, own.out, cross.query, key, value, cross.out, block.mlp[0], block.mlp[2]))
+    normed, attend = _normed, F.scaled_dot_product_attention
+
+    def decode(x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        for block, weight, bias, out, ask, key, value, answer, widen, narrow in parts:
+            split = (batch, tokens, -1, block.attention.heads, width // block.attention.heads)
+            q, k, v = F.linear(normed(x, block.norm1), weight, bias).view(split).permute(2, 0, 3, 1, 4).unbind()
+            y = attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width)
+            x = F.linear(y, out.weight, out.bias) + x
+            q = F.linear(normed(x, block.norm2), ask.weight, ask.bias).view(split).squeeze(2).transpose(1, 2)
+            y = attend(q, key, value).transpose(1, 2).reshape(batch, tokens, width)
+            x = F.linear(y, answer.weight, answer.bias) + x
+            y = F.gelu(F.linear(normed(x, block.norm3), widen.weight, widen.bias))
+            x = F.linear(y, narrow.weight, narrow.bias) + x
+        return normed(x, norm)
+
+    return decode
+
+
+def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return torch.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 def time_embedding(time_B: Tensor, width: int) -> Tensor:

@@ -1,10 +1,12 @@
 """VidPolicy: a small vision-to-action transformer in the shape of a transformers model.
 
-Letters: B batch, H horizon, S slots, D width, P pictures' pixels, K flow draws per row, T states of history.
+Letters: B batch, H horizon, S slots, D width, P pictures' pixels, K flow draws per row, T states of history, V views
+(cameras and their past frames; `ModelConfig.views`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,10 +17,12 @@ from transformers.utils import ModelOutput
 
 from vidpretrain import config as configs
 from vidpretrain.errors import CheckpointError, nearest
-from vidpretrain.model import flow
-from vidpretrain.model.blocks import ConvStem, DecoderBlock, EmbodimentLinear, TrunkBlock, time_embedding
+from vidpretrain.model.blocks import ConvStem, DecoderBlock, EmbodimentLinear, TrunkBlock
 from vidpretrain.model.config import ModelConfig
+from vidpretrain.model.head_types import Labels
+from vidpretrain.model.heads import head_of
 from vidpretrain.model.slots import SlotLayout
+from vidpretrain.model.vision import backbone_settings, stem_of
 from vidpretrain.transforms import Paired
 
 
@@ -34,6 +38,7 @@ class VidPolicyConfig(PretrainedConfig):
         horizon: int = 16,
         sources: list[dict[str, Any]] | None = None,
         code_version: str = "",
+        backbone: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         self.model = model or configs.plain(ModelConfig())
@@ -41,6 +46,7 @@ class VidPolicyConfig(PretrainedConfig):
         self.horizon = horizon
         self.sources = sources or []
         self.code_version = code_version
+        self.backbone = backbone
         super().__init__(**kwargs)
 
     @classmethod
@@ -62,6 +68,7 @@ class VidPolicyConfig(PretrainedConfig):
             horizon=next(iter(horizons.values())),
             sources=sources,
             code_version=version,
+            backbone=backbone_settings(model) if model.vision == "backbone" else None,
         )
 
     def model_config(self) -> ModelConfig:
@@ -104,7 +111,7 @@ class VidPolicyOutput(ModelOutput):
 
 
 class VidPolicy(PreTrainedModel):
-    """Image, state, history, field-of-view and embodiment tokens, a shared trunk, a flow-matching chunk decoder."""
+    """Image, state, history, view and embodiment tokens, a shared trunk, a chunk decoder with an action head."""
 
     config_class = VidPolicyConfig
     main_input_name = "images"
@@ -114,8 +121,12 @@ class VidPolicy(PreTrainedModel):
         sizes, slots = config.model_config(), config.layout().width
         embodiments, width = len(config.embodiments), int(sizes.width or 0)
         heads, dropout = int(sizes.heads or 1), float(sizes.dropout or 0.0)
-        flat = sizes.flat_tokens if sizes.vision == "flat" else None
-        self.stem = ConvStem(sizes.stem or (), int(sizes.image_px or 0), width, flat)
+        self.action_head = head_of(sizes)
+        layers = self.action_head.layers(embodiments, slots, width)
+        self.stem = stem_of(sizes, config.backbone)
+        views = len(sizes.views)
+        self.view_position = nn.Parameter(torch.empty(views, width)) if views > 1 else None
+        self.view_unknown = nn.Parameter(torch.empty(width)) if views > 1 else None
         self.text_in = nn.Linear(sizes.text_width, width) if sizes.text else None
         self.embodiment_token = nn.Parameter(torch.empty(embodiments, width))
         self.fov_token = nn.Linear(3, width)
@@ -126,13 +137,17 @@ class VidPolicy(PreTrainedModel):
         self.history_unknown = nn.Parameter(torch.empty(width))
         self.trunk = nn.ModuleList(TrunkBlock(width, heads, dropout) for _ in range(int(sizes.trunk_layers or 0)))
         self.trunk_norm = nn.LayerNorm(width)
-        self.action_in = EmbodimentLinear(embodiments, slots, width)
+        last = layers.pop("action_out")
+        for name, layer in layers.items():
+            self.add_module(name, layer)
         self.action_position = nn.Parameter(torch.empty(config.horizon, width))
-        self.time_mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.decoder = nn.ModuleList(DecoderBlock(width, heads, dropout) for _ in range(int(sizes.decoder_layers or 0)))
         self.decoder_norm = nn.LayerNorm(width)
-        self.action_out = EmbodimentLinear(embodiments, width, slots)
+        self.action_out = cast(EmbodimentLinear, last)
         self.post_init()
+
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
+        """None: there is no table of words. Asked by accelerate when weights are sharded."""
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -161,6 +176,7 @@ class VidPolicy(PreTrainedModel):
         embodiment: Tensor,
         fov: Tensor,
         text: Tensor | None = None,
+        images_known: Tensor | None = None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of the trunk's tokens for each decoder layer; see `forward` for the arguments."""
         state_token = self._state(self.state_in, state[:, None], state_known[:, None], embodiment, self.state_unknown)
@@ -172,7 +188,7 @@ class VidPolicy(PreTrainedModel):
             camera[:, None],
             state_token,
             past + self.history_position,
-            self.stem(images),
+            self._seen(images, images_known),
         ]
         if self.text_in is not None:
             tokens.append(self._told(text, images)[:, None])
@@ -181,6 +197,15 @@ class VidPolicy(PreTrainedModel):
             x = block(x)
         x = self.trunk_norm(x)
         return [cast(DecoderBlock, block).cross.memory(x) for block in self.decoder]
+
+    def _seen(self, images: Tensor, known: Tensor | None) -> Tensor:
+        """Tokens (B N D) of all views; every token of a view that is not known is the learned `view_unknown`."""
+        if self.view_position is None:
+            return self.stem(images)
+        tokens = self.stem(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        if known is not None and self.view_unknown is not None:
+            tokens = torch.where(known[..., None, None], tokens, self.view_unknown.to(tokens.dtype))
+        return (tokens + self.view_position[:, None]).flatten(1, 2)
 
     def _told(self, text: Tensor | None, images: Tensor) -> Tensor:
         """The instruction's token (B D); without an instruction that of an empty one."""
@@ -194,18 +219,11 @@ class VidPolicy(PreTrainedModel):
         token = layer(torch.cat([value * known, known.to(value.dtype)], dim=-1), embodiment)
         return torch.where(known.any(dim=-1, keepdim=True), token, unknown.to(token.dtype))
 
-    def velocity(
-        self, memory: list[tuple[Tensor, Tensor]], x: Tensor, time: Tensor, slot_mask: Tensor, embodiment: Tensor
-    ) -> Tensor:
-        """Velocity of the flow (B H S) at x (B H S) and time (B); slots outside the mask neither enter nor leave."""
-        width = self.action_position.shape[-1]
-        token = self.action_in(x * slot_mask[:, None], embodiment) + self.action_position
-        token = token + self.time_mlp(time_embedding(time, width))[:, None]
+    def decode(self, memory: Sequence[tuple[Tensor, Tensor]], tokens: Tensor) -> Tensor:
+        """What the action tokens (B H D) have become after looking at the memory of `encode`."""
         for block, keys_values in zip(self.decoder, memory, strict=True):
-            token = block(token, keys_values)
-        skip, scale = flow.precondition(time)
-        network = self.action_out(self.decoder_norm(token), embodiment)
-        return (skip[:, None, None] * x + scale[:, None, None] * network) * slot_mask[:, None]
+            tokens = block(tokens, keys_values)
+        return self.decoder_norm(tokens)
 
     def forward(
         self,
@@ -224,15 +242,18 @@ class VidPolicy(PreTrainedModel):
         text: Tensor | None = None,
         teacher: Tensor | None = None,
         teacher_share: float = 0.0,
+        images_known: Tensor | None = None,
     ) -> VidPolicyOutput:
-        """Weighted mean squared error of the flow's velocity, about 1 for a network that knows nothing.
+        """Weighted mean error of the action head (of the flow's velocity, squared), about 1 for a network that knows
+        nothing.
 
         Computed here, where accelerate's wrappers see it. Each row's sum is divided by the size of its chunk, not by
         the weights of the batch: so the mean over processes is the loss of the whole batch, and a row of which little
         is known counts little.
 
         Args:
-            images: (B P P 3) uint8.
+            images: (B P P 3) uint8, or (B V P P 3) where there are several views; with `model.vision` features what
+                the backbone made of them, (B N F) or (B V N F).
             state: (B S) normalised state in slots, `state_known` (B S) bool what of it may be used.
             history: (B T S) normalised motion of earlier states relative to `state`, `history_known` likewise.
             embodiment: (B) int64 row of the adapters.
@@ -243,34 +264,29 @@ class VidPolicy(PreTrainedModel):
             text: (B F) features of the instructions (`model.text`), where the policy is told what to do.
             teacher: (B K H S) velocities of another policy at the same noise; `teacher_share` of the loss is the
                 squared error against them (distillation).
+            images_known: (B V) bool, which views there are (None: all); with one view alone it is not read.
         """
-        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text)
-        draws = time.shape[1]
-        memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
-        x, target = flow.interpolate(action[:, None], noise, time)
-        predicted = self.velocity(memory, x.flatten(0, 1), time.flatten(), mask, who)
-        weights = weight.repeat_interleave(draws, 0)
-        scale = flow.precondition(time.flatten())[1][:, None, None]
-        error = ((predicted.float() - target.flatten(0, 1).float()) / scale).square() * weights
-        slot_error, slot_weight = error.sum((0, 1)), weights.sum((0, 1))
-        labels = slot_mask.sum(-1) * (action.shape[1] * draws)  # of a row if all its labels counted fully
-        loss = (error.unflatten(0, (-1, draws)).sum((1, 2, 3)) / labels).mean()
+        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text, images_known)
+        labels = Labels(action=action, noise=noise, time=time, mask=slot_mask, embodiment=embodiment)
+        predicted = self.action_head.predict(self, memory, labels)
+        error = self.action_head.error(predicted, labels) * weight[:, None]
+        draws = error.shape[1]
+        size = slot_mask.sum(-1) * (action.shape[1] * draws)  # of a row if all its labels counted fully
+        loss = (error.sum((1, 2, 3)) / size).mean()
         if teacher is not None:
-            apart = ((predicted.float() - teacher.flatten(0, 1).float()) / scale).square() * mask[:, None]
-            apart = (apart.unflatten(0, (-1, draws)).sum((1, 2, 3)) / labels).mean()
-            loss = (1 - teacher_share) * loss + teacher_share * apart
+            apart = self.action_head.error(predicted, labels, teacher) * slot_mask[:, None, None]
+            loss = (1 - teacher_share) * loss + teacher_share * (apart.sum((1, 2, 3)) / size).mean()
+        slot_error, slot_weight = error.sum((0, 1, 2)), draws * weight.sum((0, 1))
         return VidPolicyOutput(loss=loss, slot_error=slot_error.detach(), slot_weight=slot_weight.detach())
 
     @torch.no_grad()
     def velocities(self, batch: dict[str, Tensor]) -> Tensor:
-        """Velocities (B K H S) at the noise and times of a training batch: what a student is given as `teacher`."""
-        told = {name: batch[name] for name in ("text",) if name in batch}
+        """What the head says (velocities B K H S of the flow) on a training batch: a student's `teacher`."""
         seen = ("images", "state", "state_known", "history", "history_known", "embodiment", "fov")
+        told = {name: batch[name] for name in ("text", "images_known") if name in batch}
         memory = self.encode(**{name: batch[name] for name in seen}, **told)
-        draws = batch["time"].shape[1]
-        memory, mask, who = _for_draws(memory, batch["slot_mask"], batch["embodiment"], draws)
-        x, _ = flow.interpolate(batch["action"][:, None], batch["noise"], batch["time"])
-        return self.velocity(memory, x.flatten(0, 1), batch["time"].flatten(), mask, who).unflatten(0, (-1, draws))
+        names = {"mask": "slot_mask", **{name: name for name in ("action", "noise", "time", "embodiment")}}
+        return self.action_head.predict(self, memory, Labels(**{k: batch[name] for k, name in names.items()}))
 
     @torch.no_grad()
     def sample(
@@ -286,18 +302,8 @@ class VidPolicy(PreTrainedModel):
         noise: Tensor,
         steps: int,
         text: Tensor | None = None,
+        images_known: Tensor | None = None,
     ) -> Tensor:
         """Normalised relative chunks (B K H S) from noise (B K H S): pictures are encoded once for all draws."""
-        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text)
-        draws = noise.shape[1]
-        memory, mask, who = _for_draws(memory, slot_mask, embodiment, draws)
-        flat = flow.euler(lambda x, time: self.velocity(memory, x, time, mask, who), noise.flatten(0, 1), steps)
-        return flat.unflatten(0, (-1, draws))
-
-
-def _for_draws(
-    memory: list[tuple[Tensor, Tensor]], slot_mask: Tensor, embodiment: Tensor, draws: int
-) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """Encoding, slots and embodiment of every row, once for each of its draws: B becomes B K."""
-    memory = [(key.repeat_interleave(draws, 0), value.repeat_interleave(draws, 0)) for key, value in memory]
-    return memory, slot_mask.repeat_interleave(draws, 0), embodiment.repeat_interleave(draws, 0)
+        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text, images_known)
+        return self.action_head.chunk(self, memory, slot_mask, embodiment, noise, steps)

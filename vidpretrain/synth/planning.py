@@ -68,7 +68,7 @@ def _clip(config: SynthConfig, index: int, files: tuple[Path, ...]) -> ClipSpec:
     key = (config.seed, zlib.crc32(drawn_as.encode()), turn)
     rng = np.random.default_rng(pools.numbers(config.split, "choice", *key))
     chosen = rng.choice(config.people, max(recipe.bodies, 1), replace=False)
-    people = tuple(_dressed(pools.person(config.split, config.seed, int(k)), recipe, rng) for k in chosen)
+    people = tuple(dressed(pools.person(config.split, config.seed, int(k)), recipe, rng) for k in chosen)
     room = rooms.room(config.split, config.seed, int(rng.integers(config.rooms)))
     camera = pools.camera(config.split, recipe, config, key, turn)
     motions = tuple(_motion(config, recipe, key, k, camera.kind, files, rng) for k in range(len(people)))
@@ -95,7 +95,8 @@ def _clip(config: SynthConfig, index: int, files: tuple[Path, ...]) -> ClipSpec:
     return dataclasses.replace(spec, digest=configuration.digest(_VERSION, drawn))
 
 
-def _dressed(person: PersonSpec, recipe: Recipe, rng: np.random.Generator) -> PersonSpec:
+def dressed(person: PersonSpec, recipe: Recipe, rng: np.random.Generator) -> PersonSpec:
+    """The person with sleeves and gloves as a recipe asks."""
     sleeves = str(rng.choice(list(recipe.sleeves)))
     glove = pools.glove(rng) if recipe.gloves else None
     shape = dataclasses.replace(person.shape, sleeves=base_sleeves(sleeves))

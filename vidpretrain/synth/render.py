@@ -56,7 +56,7 @@ def synthesize(config: SynthConfig, out: Path | str, progress: Callable[[int, in
     start = time.perf_counter()
     if todo:
         choose_gl()
-        _bodies(todo)
+        prepare_bodies(todo)
         jobs = [(spec, str(out)) for spec in todo]
         for number, ((spec, _), result) in enumerate(map_items(render_clip, jobs, config.workers), start=1):
             if isinstance(result, Reject):
@@ -78,7 +78,7 @@ def synthesize(config: SynthConfig, out: Path | str, progress: Callable[[int, in
     )
 
 
-def _bodies(specs: list[ClipSpec]) -> None:
+def prepare_bodies(specs: list[ClipSpec]) -> None:
     """Make the bodies that are not kept yet in one process that ends afterwards: torch stays out of the others.
 
     Whatever fails here fails again, with its reason, in the clips that need the body.

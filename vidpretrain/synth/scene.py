@@ -47,19 +47,19 @@ def build(
     mj.stat.center, mj.stat.extent = [0.4, 0.0, 1.0], 2.0
     mj.visual.map.znear, mj.visual.map.zfar = 0.01, 12.0
     mj.visual.quality.shadowsize = _SHADOW_PX
-    _lights(mj, spec.room)
+    add_lights(mj, spec.room)
     table_m = parts[0].table_m if parts else _TABLE_M
-    _room(mj, spec.room, rng)
+    add_room(mj, spec.room, rng)
     if table_m > 0:
         _table(mj, spec.room, table_m)
     for thing in spec.room.things:
-        if not _in_the_way(thing, p_world_camera):
-            _thing(mj, thing)
+        if not in_the_way(thing, p_world_camera):
+            add_thing(mj, thing)
     if spec.occluder:
         _occluder(mj, rng, p_world_camera, p_world_hands, table_m)
     bright = (0.15 + 0.7 * rng.random(), 0.15 + 0.6 * rng.random(), 0.15 + 0.6 * rng.random())
     for i, (person, body, part, place) in enumerate(zip(spec.people, bodies, parts, places, strict=True)):
-        _person(mj, i, person, body)
+        add_person(mj, i, person, body)
         if part.object_name and i == 0:
             add_shapes(mj.worldbody.add_body(name=f"thing{i}", mocap=True), part.object_name, bright)
         if part.second_name and part.T_second is not None:
@@ -71,7 +71,8 @@ def build(
     return mj.compile()
 
 
-def _lights(mj, room: RoomSpec) -> None:
+def add_lights(mj, room: RoomSpec) -> None:
+    """The room's light: ambient, a sun that casts shadows, and one from the other side."""
     import mujoco
 
     ambient, main, second = room.light
@@ -103,7 +104,8 @@ def _surface(mj, name: str, kind: str, colour, rng: np.random.Generator, repeat:
     return name
 
 
-def _room(mj, room: RoomSpec, rng: np.random.Generator) -> None:
+def add_room(mj, room: RoomSpec, rng: np.random.Generator) -> None:
+    """Floor, ceiling and walls, and the materials `table`, `grey_wood` and `grey_speckle`."""
     import mujoco
 
     box, world = mujoco.mjtGeom.mjGEOM_BOX, mj.worldbody
@@ -137,10 +139,11 @@ def _table(mj, room: RoomSpec, table_m: float) -> None:
             world.add_geom(type=box, size=[0.025, 0.025, half], pos=at, rgba=dark)
     for thing in room.clutter:
         cx, cy, cz = thing.centre_m
-        _thing(mj, thing, (middle + cx, cy, table_m + cz))
+        add_thing(mj, thing, (middle + cx, cy, table_m + cz))
 
 
-def _thing(mj, thing: Thing, centre: tuple[float, float, float] | None = None) -> None:
+def add_thing(mj, thing: Thing, centre: tuple[float, float, float] | None = None) -> None:
+    """A thing that stands still, at its own centre or another."""
     import mujoco
 
     shape = mujoco.mjtGeom.mjGEOM_BOX if thing.shape == "box" else mujoco.mjtGeom.mjGEOM_CYLINDER
@@ -152,7 +155,7 @@ def _thing(mj, thing: Thing, centre: tuple[float, float, float] | None = None) -
     )
 
 
-def _in_the_way(thing: Thing, p_camera: np.ndarray) -> bool:
+def in_the_way(thing: Thing, p_camera: np.ndarray) -> bool:
     """Whether a thing stands near the camera or between it and the person."""
     at, eye = np.array(thing.centre_m[:2]), p_camera[:2]
     way = np.array([0.3, 0.0]) - eye
@@ -176,10 +179,11 @@ def _occluder(mj, rng: np.random.Generator, p_camera: np.ndarray, p_hands: np.nd
         yaw_rad=float(rng.uniform(-1, 1)),
         colour=(float(rng.uniform(0.1, 0.8)), float(rng.uniform(0.1, 0.7)), float(rng.uniform(0.1, 0.7))),
     )
-    _thing(mj, thing)
+    add_thing(mj, thing)
 
 
-def _person(mj, number: int, person: PersonSpec, body: Body) -> None:
+def add_person(mj, number: int, person: PersonSpec, body: Body) -> None:
+    """A person as mocap bones (`bone_name`) with a skin for each part."""
     quat = geometry.quat_from_matrix(body.R_rest)
     for name, p, q in zip(body.names, body.p_rest, quat, strict=True):
         mj.worldbody.add_body(name=bone_name(number, name), mocap=True, pos=p, quat=q)

@@ -29,7 +29,10 @@ _FLOOR_M, _STANDS_M_S = 0.06, 0.15  # a foot below and slower than this stands
 
 
 class Stage:
-    """A clip being filmed: `frames` gives the pictures (h w 3), then `truth`, `motion` and `sidecar` are complete."""
+    """A clip being filmed: `frames` gives the pictures (h w 3), then `truth`, `motion` and `sidecar` are complete.
+
+    `moved` are the poses (t 7) of the scene's mocap bodies that are neither bones nor the camera, by name.
+    """
 
     def __init__(self, spec: ClipSpec) -> None:
         self.spec = spec
@@ -52,8 +55,8 @@ class Stage:
         whole = bool(spec.motions) and spec.motions[0].motion == "file" and self.parts[0].table_m == 0
         body, poses = (self.bodies[0], self.parts[0].poses) if self.bodies else (None, [])
         self.T_world_camera = trajectory(spec.camera, body, poses, self.times, spec.room.half_m, rng, whole)
+        self.moved = {"thing0": self.parts[0].T_object} if self.parts and self.parts[0].object_name else {}
         self.visible = np.zeros((len(self.bodies), count, 75), dtype=bool)
-        self._look: list[dict[str, float]] = []
         hands = np.array([0.4, 0.0, 1.0])
         if self.bodies:
             wrists = [part.start for part in skeletons.HAND_SLICES.values()]
@@ -226,13 +229,10 @@ class _Places:
             names += [scene.bone_name(i, name) for name in body.names]
             p.append(np.array([pose.p for pose in part.poses]))
             q.append(np.array([geometry.quat_from_matrix(pose.D @ body.R_rest) for pose in part.poses]))
-            if i == 0 and part.object_name:
-                names.append("thing0")
-                p.append(part.T_object[:, None, 4:])
-                q.append(part.T_object[:, None, :4])
-        names.append(scene.CAMERA)
-        p.append(stage.T_world_camera[:, None, 4:])
-        q.append(stage.T_world_camera[:, None, :4])
+        for name, T in {**stage.moved, scene.CAMERA: stage.T_world_camera}.items():
+            names.append(name)
+            p.append(T[:, None, 4:])
+            q.append(T[:, None, :4])
         self.p, self.q = np.concatenate(p, axis=1), np.concatenate(q, axis=1)
         found = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name) for name in names]
         self.index = model.body_mocapid[found]

@@ -10,28 +10,43 @@ from typing import TYPE_CHECKING, Any
 from vidpretrain.training.config import PredictConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from vidpretrain.training.acting import Actor, followed
     from vidpretrain.training.loop import finetune, pretrain
     from vidpretrain.training.policy import Policy
-    from vidpretrain.training.prediction import PredictRow, predict, predict_rows
+    from vidpretrain.training.predicted_set import write_predicted
+    from vidpretrain.training.prediction import PredictRow, Share, predict, predict_rows, wait_for
+    from vidpretrain.training.replaying import replay
 
 __all__ = [
     "TrainConfig",
     "PredictConfig",
     "pretrain",
     "finetune",
+    "replay",
     "Policy",
+    "Actor",
+    "followed",
     "predict",
     "predict_rows",
     "PredictRow",
+    "Share",
+    "wait_for",
+    "write_predicted",
 ]
 
 _WHERE = {
     "pretrain": "loop",
     "finetune": "loop",
+    "replay": "replaying",
     "Policy": "policy",
     "predict": "prediction",
     "predict_rows": "prediction",
     "PredictRow": "prediction",
+    "Share": "prediction",
+    "wait_for": "prediction",
+    "Actor": "acting",
+    "followed": "acting",
+    "write_predicted": "predicted_set",
 }
 
 

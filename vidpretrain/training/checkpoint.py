@@ -3,6 +3,8 @@
 out/run.json                    what the run is made of (configurations, caches), written first
 out/metrics.jsonl               one line per log interval
 out/checkpoints/step_00000100/  accelerate's training state, for resuming
+out/best/                       the same as model, of the best validation
+out/bad_step/                   what `replay` needs of the step that stopped the run
 out/model/                      config.json and model.safetensors: averaged weights, all that inference needs
 out/train.json                  summary; there only when the run is finished
 """
@@ -61,7 +63,7 @@ def begin(out: Path, identity: dict[str, Any], resume: bool) -> dict[str, Any] |
         if (out / "train.json").is_file() and (out / "model" / "model.safetensors").is_file():
             return json.loads((out / "train.json").read_text())
     else:
-        for name in ("checkpoints", "model", "tensorboard"):
+        for name in ("checkpoints", "model", "best", "bad_step", "tensorboard"):
             shutil.rmtree(out / name, ignore_errors=True)
         for name in ("metrics.jsonl", "train.json"):
             (out / name).unlink(missing_ok=True)

@@ -12,6 +12,8 @@ Quantity = Literal["joint", "hand", "wrist_pose", "camera_wrist", "fingertips", 
 Part = Literal["stem", "trunk", "decoder", "adapters"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
+Tracker = Literal["wandb", "trackio"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -39,6 +41,14 @@ class TrainConfig:
     that lends its adapters, so that the first step is the pretrained policy itself; `distil` is the share of the loss
     that is the distance to the pretrained policy's own flow, and `interpolate` how far the final weights lie from
     the trained ones (0) towards the first (1).
+
+    `accumulate` parts of a batch go through the network one after the other before each update. `layer_decay` to the
+    power of a layer's depth below the action decoder scales its rate; `freeze_parts` get no gradient in the first
+    `freeze_steps` steps. `patience` validations without a better error end the run (0: never); the best weights are
+    kept beside the last ones. A loss that is no number, or more than `max_spike` times the median of the last ones (0:
+    any), stops the run with batch and weights saved for `replay`. `workers` threads make the batches ahead (0: none);
+    the batches are the same. `compile` names a backend of torch.compile (inductor); None leaves it to accelerate.
+    `profile` measures where a step's time goes and which weights got no gradient.
     """
 
     steps: int = 1000
@@ -51,6 +61,10 @@ class TrainConfig:
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.95)
+    accumulate: int = 1
+    layer_decay: float = 1.0
+    freeze_steps: int = 0
+    freeze_parts: tuple[Part, ...] = ("stem",)
     clip_norm: float = 1.0
     ema: float = 0.999
     seed: int = 0
@@ -76,6 +90,8 @@ class TrainConfig:
     episodes_of: tuple[tuple[int, ...] | None, ...] | None = None
     val_episodes: tuple[int, ...] = ()
     val_every: int = 0
+    patience: int = 0
+    max_spike: float = 100.0
 
     init: Path | None = None
     adapters: Literal["keep", "fresh"] = "keep"
@@ -91,15 +107,25 @@ class TrainConfig:
     save_every: int = 0
     keep_checkpoints: int = 2
     resume: bool = True
+    workers: int = 1
+    compile: str | None = None
+    profile: bool = False
     tensorboard: bool = True
+    trackers: tuple[Tracker, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "draws", "log_every", "keep_checkpoints"):
+        for name in ("steps", "batch_size", "draws", "log_every", "keep_checkpoints", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        for name in ("warmup", "save_every", "val_every", "shift_px", "weight_decay", "colour_jitter", "history_noise"):
+        for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is not negative, but {getattr(self, name)}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay lies above 0 and up to 1, not {self.layer_decay}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate: {self.accumulate} equal parts of a batch of {self.batch_size}")
+        if self.patience and not self.val_every:
+            raise ValueError("patience counts validations: set val_every, too")
         for name in ("ema", "state_mask", "history_mask", "fov_mask"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} lies in [0, 1), not {getattr(self, name)}")
@@ -127,13 +153,22 @@ class TrainConfig:
         return dataclasses.replace(self, **changes)
 
 
+_NOT_NEGATIVE = (
+    *("warmup", "save_every", "val_every", "shift_px", "weight_decay", "colour_jitter", "history_noise"),
+    *("freeze_steps", "patience", "max_spike", "workers"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
     """How to predict: every `every`-th row, `samples` averaged draws of `steps` Euler steps (None: the checkpoint's).
 
-    `shard_rows` rows go into a parquet file; a stopped job goes on after the last whole one.
+    `shard_rows` rows go into a parquet file; a stopped job goes on after the last whole one. `format` lerobot writes
+    beside the chunks a LeRobot data set whose actions are the policy's: blended and kept inside the robot's limits and
+    speeds as `control` says.
     """
 
+    format: Literal["parquet", "lerobot"] = "parquet"
     every: int = 1
     batch_size: int = 64
     shard_rows: int = 2048

@@ -23,13 +23,17 @@ class Ema:
         self.updates += 1
         names = list(self.average)
         present = dict(model.named_parameters())
-        torch._foreach_lerp_([self.average[n] for n in names], [present[n].detach() for n in names], share)
+        torch._foreach_lerp_([here(self.average[n]) for n in names], [here(present[n].detach()) for n in names], share)
 
     @torch.no_grad()
     def towards(self, weights: dict[str, Tensor], share: float) -> None:
         """Move the average by `share` of the way to other weights (Wortsman et al., arXiv 2109.01903)."""
         for name, value in weights.items():
-            self.average[name].lerp_(value, share)
+            here(self.average[name]).lerp_(here(value), share)
+
+    def whole(self) -> dict[str, Tensor]:
+        """The averages with all their parts; to be called by all processes where weights are sharded."""
+        return {name: value.full_tensor() if _is_sharded(value) else value for name, value in self.average.items()}
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
@@ -48,11 +52,25 @@ class Ema:
             parameter.copy_(values[name])
 
     def state_dict(self) -> dict[str, object]:
-        """What a checkpoint keeps."""
-        return {"updates": self.updates, "average": self.average}
+        """What a checkpoint keeps, the same with and without sharding."""
+        return {"updates": self.updates, "average": self.whole()}
 
     def load_state_dict(self, state: dict) -> None:
         """Inverse of `state_dict`."""
         self.updates = int(state["updates"])
         for name, value in state["average"].items():
-            self.average[name].copy_(value)
+            own = self.average[name]
+            if _is_sharded(own):
+                from torch.distributed.tensor import distribute_tensor
+
+                value = distribute_tensor(value.to(own.device), own.device_mesh, own.placements)
+            here(own).copy_(here(value))
+
+
+def here(value: Tensor) -> Tensor:
+    """This process's part of a sharded tensor, any other tensor itself."""
+    return value.to_local() if _is_sharded(value) else value  # type: ignore[attr-defined]
+
+
+def _is_sharded(value: Tensor) -> bool:
+    return hasattr(value, "full_tensor")

@@ -140,7 +140,8 @@ class Policy:
             arrays["text"] = features(told, sizes.text, sizes.text_width)
         device = next(self.model.parameters()).device
         tensors = {name: value.to(device) for name, value in to_torch(arrays).items()}
-        chunk = self.model.sample(**tensors, steps=steps or self.flow_steps).mean(dim=1)
+        with torch.inference_mode():
+            chunk = self.model.sample(**tensors, steps=steps or self.flow_steps).mean(dim=1)
         native = self.layout.gather(chunk.float().cpu().numpy(), paired.spec)
         return paired.inverse(state, native).astype(np.float32)
 

@@ -1,12 +1,18 @@
-"""Batch inference into parquet: shards written aside and renamed, so that a stopped job goes on where it was."""
+"""Batch inference into parquet: shards written aside and renamed, so that a stopped job goes on where it was.
+
+Several processes of one launch (RANK and WORLD_SIZE, as accelerate and torchrun set them) share the shards out among
+them and meet in the files: no connection, so none that times out while another still decodes.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +28,19 @@ from vidpretrain.training.rows import Rows, open_rows
 from vidpretrain.transforms import spec_to_dict
 
 Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which process of how many this is; each takes every `count`-th piece of work."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def of_launch(cls) -> Share:
+        """This process's share, by what its launcher set; the whole of it without a launcher."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +68,14 @@ def predict(
     seed: int = 0,
     steps: int | None = None,
     samples: int = 1,
+    share: Share | None = None,
 ) -> dict[str, Any]:
     """Summary of the absolute chunks predicted for every `every`-th row of caches, as parquet in `out`.
 
     Args:
         episodes: places of episodes in each cache (None: all).
         steps, samples: Euler steps and averaged draws, see `Policy.predict`.
+        share: this process's part of the shards (None: as it was launched).
 
     Raises:
         CheckpointError: the checkpoint was not trained for a cache's embodiment.
@@ -79,6 +100,7 @@ def predict(
         seed=seed,
         steps=steps,
         samples=samples,
+        share=share,
     )
 
 
@@ -86,6 +108,7 @@ def _cache_rows(opened: list[Rows], every: int, start: int) -> Iterator[PredictR
     base = 0
     for rows in opened:
         which = np.arange(0, len(rows), every)
+        rows = replace(rows, cache=replace(rows.cache))  # its memory map is closed again: there may be thousands
         for part in which[max(0, start - base) :]:
             sample = rows.sample(np.array([part]))
             row = int(rows.index[part])
@@ -114,21 +137,24 @@ def predict_rows(
     seed: int = 0,
     steps: int | None = None,
     samples: int = 1,
+    share: Share | None = None,
 ) -> dict[str, Any]:
     """Summary of the chunks predicted for `rows(start)`, an iterator over questions from number `start` on.
 
     `out` gets `shard_00000.parquet`, ... (columns episode_index, frame_index, action: horizon x width values, row by
     row) and, last, `manifest.json` with the layout. Noise is keyed by a row's number: the same job gives the same
-    files, whether it was stopped or not. Shards that are there are not computed again.
+    files, whether it was stopped or not, and by however many processes. Shards that are there are not computed again.
 
     Args:
         source: whatever identifies the rows; a job with other sources or settings does not mix with this one.
+
+    Raises:
+        ConfigError: `out` holds another job, or somebody is at work on this one.
     """
-    out = Path(out)
-    spec = policy.spec(embodiment)
+    out, share = Path(out), share or Share.of_launch()
     settings = {
         "embodiment": embodiment,
-        "spec": spec_to_dict(spec),
+        "spec": spec_to_dict(policy.spec(embodiment)),
         "weights": _weights_digest(policy),
         "source": list(source),
         "batch_size": batch_size,
@@ -137,34 +163,70 @@ def predict_rows(
         "steps": steps or policy.flow_steps,
         "samples": samples,
     }
-    _claim(out, settings)
-    manifest = out / "manifest.json"
-    if manifest.is_file():
-        return {**json.loads(manifest.read_text()), "computed_shards": 0}
-    done = 0
-    while (out / f"shard_{done:05d}.parquet").is_file():
-        done += 1
-    first, count = done, done * shard_rows
-    stream = rows(count)
-    while block := list(itertools.islice(stream, shard_rows)):
-        actions = [
-            _predict_batch(policy, block[i : i + batch_size], embodiment, count + i, seed, steps, samples)
-            for i in range(0, len(block), batch_size)
-        ]
-        _write_shard(out / f"shard_{done:05d}.parquet", block, np.concatenate(actions))
-        done, count = done + 1, count + len(block)
-    if first == done and first > 0:  # every shard was there, and only the manifest was missing
-        count = _count_rows(out, done)
-    if count == 0:
-        raise InputError("nothing to predict: no rows came", asked=out)
-    summary = {**settings, "rows": count, "shards": done}
-    write_json(manifest, summary)
-    return {**summary, "computed_shards": done - first}
+    with _at_work(out, share):
+        _claim(out, settings, share)
+        if (out / "manifest.json").is_file():
+            return {**json.loads((out / "manifest.json").read_text()), "computed_shards": 0}
+        here = sum(1 for _ in out.glob("shard_*.parquet"))
+        stream, at = iter(()), -1
+        for number in itertools.count(share.rank, share.count):
+            if _shard(out, number).is_file():
+                continue
+            if at != number * shard_rows:
+                stream, at = rows(number * shard_rows), number * shard_rows
+            block = list(itertools.islice(stream, shard_rows))
+            if not block:
+                break
+            starts = range(0, len(block), batch_size)
+            parts = [(i, block[i : i + batch_size]) for i in starts]
+            actions = [_predict_batch(policy, part, embodiment, at + i, seed, steps, samples) for i, part in parts]
+            _write_shard(_shard(out, number), block, np.concatenate(actions))
+            at += len(block)
+        if share.rank != 0:
+            wait_for((out / "manifest.json").is_file)
+            return {**json.loads((out / "manifest.json").read_text()), "computed_shards": 0}
+        shards = next(i for i in itertools.count() if next(iter(rows(i * shard_rows)), None) is None)
+        if shards == 0:
+            raise InputError("nothing to predict: no rows came", asked=out)
+        for i in range(shards):
+            wait_for(_shard(out, i).is_file)
+        summary = {**settings, "rows": _count_rows(out, shards), "shards": shards}
+        write_json(out / "manifest.json", summary)
+        return {**summary, "computed_shards": shards - here}
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
+def wait_for(there: Callable[[], bool], every_s: float = 0.2) -> None:
+    """Return when it is true: another process of the launch makes it so, and if that one ends, so do we."""
+    while not there():
+        time.sleep(every_s)
+
+
+def _shard(out: Path, number: int) -> Path:
+    return out / f"shard_{number:05d}.parquet"
+
+
+@contextmanager
+def _at_work(out: Path, share: Share) -> Iterator[None]:
+    """The first process of a launch holds the folder's lock: two commands do not do the same work twice."""
+    import fcntl
+
+    if share.rank != 0:
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError("another command is at work in the folder", asked=out, valid="another folder") from None
+        yield
+
+
+def _claim(out: Path, settings: dict[str, Any], share: Share) -> None:
     key = configs.digest(settings)
     record = out / "job.json"
+    if share.rank != 0:
+        wait_for(record.is_file)
     if record.is_file():
         found = json.loads(record.read_text())["key"]
         if found != key:
@@ -175,6 +237,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
                 valid="another folder",
                 next_command=f"rm -r {out}",
             )
+        return
     write_json(record, {"key": key, "settings": settings})
 
 
@@ -216,7 +279,7 @@ def _write_shard(path: Path, block: list[PredictRow], actions: Array) -> None:
 def _count_rows(out: Path, shards: int) -> int:
     import pyarrow.parquet as pq
 
-    return sum(pq.read_metadata(out / f"shard_{i:05d}.parquet").num_rows for i in range(shards))
+    return sum(pq.read_metadata(_shard(out, i)).num_rows for i in range(shards))
 
 
 def _weights_digest(policy: Policy) -> str:

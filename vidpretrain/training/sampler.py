@@ -47,6 +47,10 @@ class Mixture:
             self._counts.append(done + extra)
         return self._counts[step]
 
+    def drawn(self, step: int) -> list[int]:
+        """Rows drawn from each cache before `step`."""
+        return self._count(step).tolist()
+
     def batch(self, step: int) -> list[tuple[int, Array]]:
         """(cache, rows) of each cache that takes part in this step; together batch_size rows."""
         before, after = self._count(step), self._count(step + 1)

@@ -16,6 +16,7 @@ import vidpretrain
 from vidpretrain import config as configs
 from vidpretrain.errors import ConfigError, DatasetError
 from vidpretrain.model import ModelConfig, VidPolicy, VidPolicyConfig
+from vidpretrain.model.vision import load_backbone
 from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.policy import load_model
 from vidpretrain.training.rows import Rows, open_rows
@@ -38,6 +39,12 @@ class Setup:
     teacher: VidPolicy | None = None
 
 
+_HOW = (
+    *("resume", "init", "tensorboard", "trackers", "log_every", "save_every", "keep_checkpoints"),
+    *("workers", "profile", "max_spike"),
+)  # settings that do not change what a run comes to
+
+
 def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequence[Path]) -> dict[str, Any]:
     """What the run is made of and its key: configurations, the caches' manifests, the first weights, code version."""
     manifests = {str(cache): configs.digest((Path(cache) / "meta.json").read_text()) for cache in map(Path, caches)}
@@ -50,7 +57,7 @@ def identity(kind: str, model: ModelConfig, config: TrainConfig, caches: Sequenc
         weights = folder / "model.safetensors"
         first = hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.is_file() else "missing"
     training = configs.plain(config)
-    for name in ("resume", "init", "tensorboard", "log_every", "save_every", "keep_checkpoints"):
+    for name in _HOW:
         training.pop(name)
     parts = [kind, configs.plain(model), training, sorted(manifests.values()), first, vidpretrain.__version__]
     return {
@@ -114,10 +121,12 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         VidPolicyConfig.make(model_config, list(by_name.values()), _sources(rows, source), vidpretrain.__version__)
     )
     lent = {}
+    if source is None and model_config.vision == "backbone":
+        load_backbone(model.stem, str(model_config.backbone))
     if source is not None:
         lent = warm_start(model, source, config.adapters, config.init_adapter_from, config.init_parts)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(part_of(name) not in config.frozen)
+        parameter.requires_grad_(parameter.requires_grad and part_of(name) not in config.frozen)
     val = (
         open_rows(caches[0], episodes=config.val_episodes, speed=speeds[0], **options) if config.val_episodes else None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,12 +41,32 @@ def policy_chunks(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Normalised chunk error (see `chunk_error`): overall, of every group, and of every step of the horizon."""
+
+    error: float
+    groups: dict[str, float]
+    steps: list[float]
+
+    def record(self) -> dict[str, object]:
+        """As a line of metrics has it; steps are counted from 1."""
+        steps = {str(k + 1): value for k, value in enumerate(self.steps)}
+        return {"val_error": self.error, "val_group": self.groups, "val_step": steps}
+
+
 def validate(
     policy: Policy, rows: Rows, std: Array, *, limit: int | None = 256, batch_size: int = 64, samples: int = 1
-) -> float:
-    """Overall normalised chunk error on (evenly spaced) rows; `std` are the training actions' deviations."""
+) -> Validation:
+    """Normalised chunk error on (evenly spaced) rows; `std` are the training actions' deviations."""
     total = chunk_error.ErrorSum.zero(1, rows.spec.horizon, rows.spec.width)
     for which, sample in batches(rows, batch_size, limit):
         predicted = policy_chunks(policy, rows, which, sample, seed=0, steps=None, samples=samples)
         total.add(np.zeros(len(which), dtype=np.int64), predicted, sample.action, sample.weight > 0)
-    return float(chunk_error.mean(total.columns() / chunk_error.scale(std)))
+    size = chunk_error.scale(std)
+    columns = total.columns() / size
+    return Validation(
+        error=float(chunk_error.mean(columns)),
+        groups={name: float(value) for name, value in chunk_error.by_group(columns, rows.spec).items()},
+        steps=[float(value) for value in chunk_error.mean(total.steps() / size)],
+    )

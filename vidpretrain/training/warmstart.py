@@ -88,6 +88,8 @@ def warm_start(
     to = torch.tensor([i for g, _ in shared for i in range(*here.slices()[g].indices(here.width))], dtype=torch.long)
     frm = torch.tensor([i for g, _ in shared for i in range(*there.slices()[g].indices(there.width))], dtype=torch.long)
     for name, axis in _SLOT_AXES.items():
+        if name not in new or name not in old:  # heads other than the flow have no actions to take in
+            continue
         for embodiment, donor in lent.items():
             a, b = new[name][names.index(embodiment)], old[name][known.index(donor)]
             _copy(a, b, None if axis is None else axis - 1, to, frm, here.width, there.width)

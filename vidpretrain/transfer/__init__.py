@@ -1,6 +1,7 @@
 """The few-demo benchmark: pretrain on people, fine-tune on few robot episodes, play; cell by cell, resumable.
 
-Door: `TransferConfig`; `run_cells(config, out)`; `table(lines)`; `rollout(policy, ...)`.
+Door: `TransferConfig`; `run_cells(config, out)`; `run_tuning(config, out)`, `best_rates(lines)`; `table(lines)`,
+`bars(lines)`, `page(lines)`; `rollout(policy, ...)`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,35 @@ from vidpretrain.transfer.config import ARMS, BRIDGES, PeopleConfig, TransferCon
 
 if TYPE_CHECKING:
     from vidpretrain.transfer.closed_loop import rollout
+    from vidpretrain.transfer.document import page
     from vidpretrain.transfer.figures import table
+    from vidpretrain.transfer.required import bars
     from vidpretrain.transfer.run import run_cells
+    from vidpretrain.transfer.tuning import best_rates, run_tuning
 
-__all__ = ["ARMS", "BRIDGES", "PeopleConfig", "TransferConfig", "rollout", "run_cells", "table"]
+__all__ = [
+    "ARMS",
+    "BRIDGES",
+    "PeopleConfig",
+    "TransferConfig",
+    "bars",
+    "best_rates",
+    "page",
+    "rollout",
+    "run_cells",
+    "run_tuning",
+    "table",
+]
 
-_WHERE = {"rollout": "closed_loop", "run_cells": "run", "table": "figures"}
+_WHERE = {
+    "bars": "required",
+    "best_rates": "tuning",
+    "page": "document",
+    "rollout": "closed_loop",
+    "run_cells": "run",
+    "run_tuning": "tuning",
+    "table": "figures",
+}
 
 
 def __getattr__(name: str) -> Any:

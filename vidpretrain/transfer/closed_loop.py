@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidpretrain.actions import ActionConfig, camera_spec
+from vidpretrain.robot import load_robot
 from vidpretrain.sim.worlds.remote import Players, Question, RemoteConfig
 from vidpretrain.sim.worlds.rollout import Outcome
 from vidpretrain.training import Policy
@@ -27,9 +29,11 @@ def rollout(
         steps: Euler steps of the flow (None: the checkpoint's).
 
     Raises:
-        CheckpointError: the policy does not know the embodiment. InputError: the world cannot be set up.
+        CheckpointError: the policy does not know the embodiment, or has other columns. InputError: the world cannot be
+            set up.
     """
-    policy.spec(embodiment)
+    action = ActionConfig(rate_hz=config.world.rate_hz, horizon=policy.spec(embodiment).horizon)
+    policy.require(embodiment, camera_spec(load_robot(config.robot), action, frame=config.frame).names)
 
     def answer(question: Question) -> np.ndarray:
         return policy.predict(

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from vidpretrain.errors import unknown_name
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.sim.worlds.config import WorldConfig
+from vidpretrain.synth.tasks.config import FilmConfig
 from vidpretrain.training.config import Part, TrainConfig
 
 Arm = Literal["scratch", "pretrained", "shuffled", "phase", "images", "cotrain", "zero"]
@@ -89,6 +90,26 @@ class KeepConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """Where rates of learning and numbers of steps are chosen: on episodes and starts that no cell uses.
+
+    Every arm is run with every rate of `lr`, `demos` demonstrations and `sets` sets of them, drawn from `episodes`
+    recorded from `first_seed` on, and plays from `first_start` on, in distribution.
+    """
+
+    lr: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    demos: int = 5
+    sets: int = 3
+    episodes: int = 40
+    first_seed: int = 200_000
+    first_start: int = 60_000
+
+    def __post_init__(self) -> None:
+        if not self.lr or min(self.lr) <= 0 or self.sets < 1 or not 1 <= self.demos <= self.episodes:
+            raise ValueError("tune: rates above 0, at least one set, demos among the episodes")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlayConfig:
     """Closed loop: `starts` episodes a task from `first_seed` on, the same in every cell; `execute` rows of a chunk.
 
@@ -114,11 +135,17 @@ class PlayConfig:
 class TransferConfig:
     """The whole benchmark. All tasks are trained together, told by their instruction where there are several.
 
+    `level` 1: people are drawn and tracked as `people` says. 2: rendered people are filmed as `film` says, and their
+    videos go through the real extraction.
+
     `demos` are the sizes of a demonstration set per task, `sets` how many different ones there are (drawn from
-    `robot_episodes` recorded ones, the smaller a part of the larger); they are the seeds. `arms` run with `bridges` as
-    they are; `flip` names bridges that the arm `pretrained` is also run with the other way round, one at a time, with
-    the sizes `flip_demos`. `finetune` is the same for every arm; `keep` is added where there is a pretrained policy to
-    keep. `cotrain` fine-tunes with `people_share` of people in every batch.
+    `robot_episodes` recorded ones, the smaller a part of the larger); they are the seeds. `scratch_demos` are sizes
+    that only the arm from scratch is run with, for what few demonstrations with pretraining are worth. `arms` run with
+    `bridges` as they are; `flip` names bridges that the arm `pretrained` is also run with the other way round, one at a
+    time, with the sizes `flip_demos`. `finetune` is the same for every arm but for `rates`, each arm's rate of learning
+    from the one grid of `tune`; `steps_of` are pairs (demonstrations, steps), the same for all arms. `keep` is added
+    where there is a pretrained policy to keep, and `recipes` are other ways of keeping it that `pretrained` is run
+    with, by name, with the sizes `recipe_demos`. `cotrain` fine-tunes with `people_share` of people in every batch.
     """
 
     tasks: tuple[str, ...] = ("pick_lift",)
@@ -126,10 +153,13 @@ class TransferConfig:
     world: WorldConfig = field(default_factory=lambda: WorldConfig(image_px=64))
     horizon: int = 16
     demos: tuple[int, ...] = (5, 10, 25, 100)
+    scratch_demos: tuple[int, ...] = ()
     sets: int = 5
     robot_episodes: int = 200
     first_seed: int = 0
+    level: Literal[1, 2] = 1
     people: PeopleConfig = field(default_factory=PeopleConfig)
+    film: FilmConfig = field(default_factory=FilmConfig)
     bridges: BridgeConfig = field(default_factory=BridgeConfig)
     arms: tuple[Arm, ...] = ARMS
     flip: tuple[Bridge, ...] = ()
@@ -138,17 +168,24 @@ class TransferConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     pretrain: TrainConfig = field(default_factory=TrainConfig)
     finetune: TrainConfig = field(default_factory=TrainConfig)
+    steps_of: tuple[tuple[int, int], ...] = ()
+    rates: dict[str, float] = field(default_factory=dict)
+    tune: TuneConfig = field(default_factory=TuneConfig)
     keep: KeepConfig = field(default_factory=KeepConfig)
+    recipes: dict[str, KeepConfig] = field(default_factory=dict)
+    recipe_demos: tuple[int, ...] = (5,)
     play: PlayConfig = field(default_factory=PlayConfig)
 
     def __post_init__(self) -> None:
-        for name, known in (("arms", ARMS), ("flip", BRIDGES)):
+        for name, known in (("arms", ARMS), ("flip", BRIDGES), ("rates", ARMS)):
             for value in getattr(self, name):
                 if value not in known:
                     raise unknown_name(name, value, known)
+        if min((*self.rates.values(), *(steps for _, steps in self.steps_of), 1)) <= 0:
+            raise ValueError("rates and steps_of: above 0")
         if not self.tasks or not self.demos or self.sets < 1 or min(self.demos) < 1:
             raise ValueError("tasks, demos and sets: at least one of each")
-        if max(*self.demos, *self.flip_demos) > self.robot_episodes:
+        if max(*self.demos, *self.scratch_demos, *self.flip_demos, *self.recipe_demos) > self.robot_episodes:
             raise ValueError(f"{max(self.demos)} demonstrations of {self.robot_episodes} recorded ones")
         if len(self.tasks) > 1 and self.model.text is None:
             raise ValueError("several tasks need model.text, or the policy does not know which to do")

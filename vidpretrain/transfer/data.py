@@ -46,7 +46,10 @@ def robot_cache(config: TransferConfig, bridges: BridgeConfig, task: str, out: P
 
 
 def people_cache(config: TransferConfig, bridges: BridgeConfig, task: str, out: Path) -> TrainingCache:
-    """Level-1 people doing the task, as vectors of `camera_spec` under the embodiment `person`, at the film's rate.
+    """People doing the task, as vectors of `camera_spec` under the embodiment `person`, at the film's rate.
+
+    Level 1 has labels from a model of a tracker, level 2 those of the real extraction of rendered films, which lie in
+    the folder `films` beside that of the caches.
 
     Raises:
         InputError: the expert fails too often.
@@ -54,11 +57,31 @@ def people_cache(config: TransferConfig, bridges: BridgeConfig, task: str, out: 
     robot = load_robot(config.robot)
     world = dataclasses.replace(_world(config, bridges), rate_hz=FILM_HZ)
     spec = dataclasses.replace(_spec(config, bridges, robot, FILM_HZ), embodiment=PERSON)
+    if config.level == 2:
+        return _filmed_cache(config, bridges, task, spec, out)
     made_of = ("people", _VERSION, task, robot.digest, configs.plain(world), configs.plain(config.people))
     digest = configs.digest(*made_of, configs.plain(spec), bridges.trust, bridges.grip)
     return find_cache(out, digest) or write_cache(
         out, spec, _people_episodes(config, bridges, task, spec, world), digest
     )
+
+
+def _filmed_cache(
+    config: TransferConfig, bridges: BridgeConfig, task: str, spec: ActionSpec, out: Path
+) -> TrainingCache:
+    from vidpretrain.transfer.extracted import data_config, film_config, filmed_episodes
+
+    film, data = configs.plain(film_config(config, task)), configs.plain(data_config(config))
+    for plain in (film, data):
+        plain.pop("workers")
+    made_of = ("filmed", _VERSION, load_robot(config.robot).digest, film, data, config.world.image_px)
+    digest = configs.digest(*made_of, configs.plain(spec), bridges.trust, bridges.grip, bridges.masking)
+    found = find_cache(out, digest)
+    if found is not None:
+        return found
+    instruction = load_task(task)[0].instruction
+    episodes = filmed_episodes(config, bridges, task, spec, out.parents[1], instruction)
+    return write_cache(out, spec, episodes, digest)
 
 
 def _world(config: TransferConfig, bridges: BridgeConfig) -> WorldConfig:

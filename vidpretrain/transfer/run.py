@@ -17,18 +17,15 @@ from vidpretrain import config as configs
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.sim.worlds.remote import Players, RemoteConfig
 from vidpretrain.training import Policy, TrainConfig, finetune, pretrain
-from vidpretrain.transfer.cells import Cell, append_line, cells, read_lines
+from vidpretrain.transfer.cells import LINES, Cell, append_line, cells, read_lines
 from vidpretrain.transfer.closed_loop import rollout
-from vidpretrain.transfer.config import BridgeConfig, TransferConfig
+from vidpretrain.transfer.config import BridgeConfig, KeepConfig, TransferConfig
 from vidpretrain.transfer.data import PERSON, demonstration_set, people_cache, robot_cache, wrist_speed
+from vidpretrain.transfer.keys import cell_key
+from vidpretrain.transfer.sharing import alone, claimed
 
-_VERSION = 1  # of what a cell is; a new number runs every cell anew
 _CODE = ("sim/worlds", "model", "training", "transforms", "actions", "transfer", "solve")
 _LABELS = {"shuffled": "shuffled", "phase": "phase"}
-_UNUSED = {  # parts of the configuration that an arm has nothing of
-    "scratch": ("people", "bridges", "pretrain", "keep", "people_share"),
-    "zero": ("finetune", "keep", "people_share"),
-}
 
 
 def run_cells(
@@ -38,35 +35,44 @@ def run_cells(
     limit: int | None = None,
     chosen: Callable[[Cell], bool] = lambda cell: True,
     tell: Callable[[str], None] = lambda words: None,
+    lines: str = LINES,
 ) -> list[dict[str, Any]]:
     """The lines of all chosen cells, those run now and those found in `out`; see docs/development.md for the files.
 
+    Several processes may run the same: a cell that another one is at is left to it.
+
     Args:
         limit: run at most so many cells now.
+        lines: the file in `out` that has them.
         tell: called with what happens, a line at a time.
 
     Raises:
         ConfigError, InputError, MissingAsset, DiskFull: see the message; finished cells are kept.
     """
     with Bench(config, Path(out)) as bench:
-        return _run_cells(bench, limit, chosen, tell)
+        return _run_cells(bench, limit, chosen, tell, lines)
 
 
 def _run_cells(
-    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None]
+    bench: Bench, limit: int | None, chosen: Callable[[Cell], bool], tell: Callable[[str], None], name: str
 ) -> list[dict[str, Any]]:
     config, out = bench.config, bench.out
-    known = {line["key"]: line for line in read_lines(out)}
+    known = {line["key"]: line for line in read_lines(out, name)}
     lines, ran = [], 0
     for cell in cells(config):
         if not chosen(cell):
             continue
         key = bench.key(cell)
         if key not in known and (limit is None or ran < limit):
-            line = bench.run(cell)
-            append_line(out, line)
-            known[key], ran = line, ran + 1
-            tell(f"{cell.name}: {_said(line)} ({line['seconds']:.0f} s)")
+            with claimed(out, key) as mine:
+                if not mine:  # another process runs it now
+                    continue
+                known |= {line["key"]: line for line in read_lines(out, name)}  # or has meanwhile
+                if key not in known:
+                    line = bench.run(cell)
+                    append_line(out, line, name)
+                    known[key], ran = line, ran + 1
+                    tell(f"{cell.name}: {_said(line)} ({line['seconds']:.0f} s)")
         if key in known:
             lines.append(known[key])
     return lines
@@ -104,16 +110,8 @@ class Bench:
             self._players.close()
 
     def key(self, cell: Cell) -> str:
-        """What tells a cell from all others: everything that its line depends on but the code.
-
-        What an arm does not use is not in it: another pretraining leaves the cells from scratch as they are.
-        """
-        config = configs.plain(self.config)
-        for name in ("demos", "sets", "arms", "flip", "flip_demos", *_UNUSED.get(cell.arm, ())):
-            config.pop(name)
-        for name in ("slots", "workers"):
-            config["play"].pop(name)
-        return configs.digest(_VERSION, configs.plain(cell), config)
+        """What tells a cell from all others."""
+        return cell_key(self.config, cell)
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """The line of a cell."""
@@ -127,12 +125,13 @@ class Bench:
             **configs.plain(cell),
             "tasks": list(self.config.tasks),
             "robot": self.config.robot,
-            "level": 1,
+            "level": self.config.level,
             "first_start": self.config.play.first_seed,
             "starts": self.config.play.starts,
             "played": {task: self.played(policy, embodiment, task, bridges) for task in self.config.tasks},
             "loss": trained["loss"],
             "steps": trained["steps"],
+            "lr": self.config.pretrain.lr if cell.arm == "zero" else cell.training(self.config).lr,
             "parameters": trained["parameters"],
             "seconds": round(time.perf_counter() - began, 1),
             "version": vidpretrain.__version__,
@@ -173,11 +172,11 @@ class Bench:
             return self.pretrained("own", bridges)
         robot, which = self.robot(bridges), demonstration_set(config, cell.number, cell.demos)
         caches, chosen = [c.path for c in robot], (which,) * len(robot)
-        train = dataclasses.replace(config.finetune, episodes_of=chosen, seed=config.finetune.seed + cell.number)
+        train = cell.training(config).replace(episodes_of=chosen, seed=config.finetune.seed + cell.number)
         if cell.arm == "scratch":
             return self._train("finetune", train, caches)
         labels = _LABELS.get(cell.arm, "own")
-        train = self._keeping(train, bridges, self.pretrained(labels, bridges)["checkpoint"])
+        train = self._keeping(train, cell.keeping(config), bridges, self.pretrained(labels, bridges)["checkpoint"])
         if cell.arm == "images":
             train = train.replace(init_parts=("stem",), adapters="fresh", init_normalizer="own")
             return self._train("finetune", train, caches)
@@ -198,8 +197,7 @@ class Bench:
         )
         return self._train("pretrain", config, [c.path for c in people])
 
-    def _keeping(self, train: TrainConfig, bridges: BridgeConfig, init: str) -> TrainConfig:
-        keep = self.config.keep
+    def _keeping(self, train: TrainConfig, keep: KeepConfig, bridges: BridgeConfig, init: str) -> TrainConfig:
         return train.replace(
             init=Path(init),
             lr=train.lr * keep.lr_scale,
@@ -225,12 +223,17 @@ class Bench:
             speeds=(*self.speeds(bridges), *(1.0,) * tasks),
         ), [*people, *caches]
 
+    def run_key(self, kind: str, config: TrainConfig, caches: list[Path]) -> str:
+        """Name of a training's folder under `runs`."""
+        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
+        return configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
+
     def _train(self, kind: str, config: TrainConfig, caches: list[Path]) -> dict[str, Any]:
         """Run a training, or find it; one that was interrupted goes on from its last checkpoint."""
-        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
-        key = configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
+        key = self.run_key(kind, config, caches)
         run = {"pretrain": pretrain, "finetune": finetune}[kind]
-        return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)
+        with alone(self.out, key):
+            return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)
 
     # ---- what is trained on ----
 
@@ -240,9 +243,8 @@ class Bench:
 
     def people(self, bridges: BridgeConfig) -> list[TrainingCache]:
         """The people, a cache per task."""
-        return self._opened(
-            "people", people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip)
-        )
+        kind = "people" if self.config.level == 1 else "filmed"
+        return self._opened(kind, people_cache, bridges, (bridges.frame, bridges.masking, bridges.trust, bridges.grip))
 
     def speeds(self, bridges: BridgeConfig) -> tuple[float, ...]:
         """Rows of the film per step of the robot: by the clock, and with `time` by the wrists' median speeds too."""
@@ -255,8 +257,11 @@ class Bench:
 
     def _opened(self, kind: str, make: Any, bridges: BridgeConfig, variant: tuple) -> list[TrainingCache]:
         if (kind, variant) not in self._caches:
-            name = "_".join([kind, *(str(int(v)) for v in variant)])
-            caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
+            config = self.config
+            seeds = {"robot": config.first_seed, "people": config.people.first_seed, "filmed": config.film.first_seed}
+            name = "_".join([kind, *(str(int(v)) for v in variant), str(seeds[kind])])
+            with alone(self.out, kind):  # films are shared by all variants
+                caches = [make(self.config, bridges, t, self.out / name / Path(t).stem) for t in self.config.tasks]
             self._caches[kind, variant] = caches
         return self._caches[kind, variant]
 

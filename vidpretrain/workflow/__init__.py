@@ -8,12 +8,13 @@ from typing import Any
 _WHERE = {
     **dict.fromkeys(("probe", "extract", "pack", "check"), "data"),
     "retarget": "retargeting",
-    **dict.fromkeys(("pretrain", "finetune", "evaluate", "predict"), "learn"),
+    **dict.fromkeys(("pretrain", "finetune", "evaluate"), "learn"),
     **dict.fromkeys(("run", "demo", "report"), "whole"),
     "synth": "synthesis",
     "gap": "comparing",
+    "predict": "predicting",
     "serve": "serving",
-    "publish": "publishing",
+    **dict.fromkeys(("publish", "export"), "publishing"),
     "RunConfig": "config",
 }
 

@@ -18,11 +18,12 @@ from vidpretrain.workflow.files import write_text
 def gap(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Measures of the gap between a human and a robot data set, before and after each bridge.
 
-    Writes `gap.json`, `gap.md` and `gap.html` to the run's folder.
+    Writes `gap.json`, `gap.md`, `gap.html` and `gap.png` (both sides, before and after) to the run's folder.
 
     Raises:
         InputError: not two data sets, or they share no group of columns.
     """
+    from vidpretrain.gap.picture import before_after, write_picture
     from vidpretrain.gap.side import read_side, shared_groups
     from vidpretrain.gap.table import gap_table
     from vidpretrain.report.gap import gap_markdown, gap_page
@@ -48,6 +49,7 @@ def gap(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     write_text(out / "gap.json", json.dumps([_finite(plain(row)) for row in rows], indent=1, allow_nan=False))
     write_text(out / "gap.md", gap_markdown(rows))
     write_text(out / "gap.html", gap_page(rows, f"{human_root.name or human_root} against {robot_root.name}"))
+    write_picture(out / "gap.png", before_after(human, robot, settings))
     shown = [
         {
             "measure": row.measure, "group": row.group, "value": round(row.value, 3), "low": round(row.low, 3),
@@ -61,7 +63,7 @@ def gap(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
         "gap": [_finite(row) for row in shown],
         "groups": list(shared),
         "rows": {"human": len(human), "robot": len(robot)},
-        "files": [str(out / name) for name in ("gap.json", "gap.md", "gap.html")],
+        "files": [str(out / name) for name in ("gap.json", "gap.md", "gap.html", "gap.png")],
         "message": f"{len(rows)} figures, with every bridge, in {out / 'gap.html'}",
     }
 

@@ -11,6 +11,7 @@ from vidpretrain.actions.config import ActionConfig
 from vidpretrain.control.config import ControlConfig
 from vidpretrain.dataset.config import DatasetConfig
 from vidpretrain.evaluate.config import EvaluateConfig
+from vidpretrain.export.config import ExportConfig
 from vidpretrain.feasibility.config import FeasibilityConfig
 from vidpretrain.gap.config import GapConfig
 from vidpretrain.model.config import ModelConfig
@@ -104,6 +105,7 @@ class RunConfig:
     predict: PredictConfig = field(default_factory=PredictConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     gap: GapConfig = field(default_factory=GapConfig)
     sim: SimConfig = field(default_factory=SimConfig)

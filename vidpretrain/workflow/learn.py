@@ -1,4 +1,4 @@
-"""The verbs that train and use a policy: pretrain, finetune, evaluate, predict."""
+"""The verbs that train a policy and measure it: pretrain, finetune, evaluate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidpretrain.workflow.progress import Bars
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Of several processes (one `accelerate launch`, or two commands) one builds and the others find what it built."""
     import fcntl
 
@@ -30,7 +30,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 def human_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
     """The run's pseudo-actions at training size (the data set at `root` when it is given)."""
     dataset, folder = open_dataset(root or config.out / "dataset"), config.out / "cache" / "human"
-    with _one_at_a_time(folder), Bars() as bars:
+    with one_at_a_time(folder), Bars() as bars:
         return build_cache(
             dataset,
             folder,
@@ -57,7 +57,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
             next_command="add robot_data.root=FOLDER to the command",
         )
     robot, folder = load_robot(config.robot), config.out / "cache" / "robot"
-    with _one_at_a_time(folder), Bars() as bars:
+    with one_at_a_time(folder), Bars() as bars:
         return build_cache(
             open_dataset(root),
             folder,
@@ -186,49 +186,3 @@ def evaluate(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
     cache = robot_cache(config)
     result = evaluated(config, cache, policies)
     return {"ok": True, **result, "message": f"evaluation: {config.out / 'evaluation.json'}"}
-
-
-def predict(config: RunConfig, inputs: tuple[str, ...]) -> dict[str, Any]:
-    """Actions of a checkpoint for every row of a data set, or for the videos of a folder, as parquet files."""
-    from vidpretrain.training import Policy
-    from vidpretrain.training import predict as write_predictions
-
-    policy = Policy.load(checkpoint_of(config, ()))
-    root = Path(inputs[0]) if inputs else (config.robot_data.root or config.out / "dataset")
-    if not (root / "meta" / "info.json").is_file():  # not a data set: videos, packed first
-        from vidpretrain.workflow import data as stages
-
-        asked = dataclasses.replace(config.video, paths=(root,))
-        config = dataclasses.replace(config, video=asked, out=config.out / "asked")  # beside the run's own data set
-        packed, _ = stages.packed(config, stages.extraction(config))
-        if not packed.episodes:
-            raise InputError("none of the videos gave an episode", asked=root, next_command=f"vidpretrain probe {root}")
-        root = packed.root
-    cache = _cache_for(config, root, policy)
-    out = config.out / "predictions"
-    result = write_predictions(policy, [cache], out, **dataclasses.asdict(config.predict))
-    made = f"{result['computed_shards']} of {result['shards']} files written now"
-    return {
-        "ok": True,
-        "folder": str(out),
-        **{name: result[name] for name in ("embodiment", "rows", "shards", "computed_shards")},
-        "message": f"predictions: {result['rows']} rows, {made}: {out}",
-    }
-
-
-def _cache_for(config: RunConfig, root: Path, policy: Any) -> TrainingCache:
-    """A cache in the layout of the one embodiment of the policy that fits the data set."""
-    dataset = open_dataset(root)
-    embodiment = dataset.spec.embodiment
-    name = embodiment if embodiment in policy.embodiments else config.robot
-    spec = policy.spec(name)
-    folder = config.out / "cache" / f"predict-{digest(str(root.resolve()), name)[:8]}"
-    return build_cache(
-        dataset,
-        folder,
-        image_size_px=policy.model.config.model_config().image_px,
-        spec=spec,
-        robot=load_robot(config.robot),
-        embodiment=name,
-        config=config.dataset,
-    )

@@ -258,7 +258,7 @@ class _Slot:
         """Start an episode; one that is not stable is over at once."""
         from vidpretrain.sim.worlds.stage import Unstable
 
-        self.seed, self.steps, self.states = seed, 0, []
+        self.seed, self.steps, self.states, self.world.images = seed, 0, [], True
         try:
             observation, info = self.world.reset(options={"episode_seed": seed})
         except Unstable as error:
@@ -269,9 +269,14 @@ class _Slot:
         return None
 
     def play(self, chunk: np.ndarray) -> Outcome | None:
-        """Play the first rows of a chunk (h d); what came of the episode when it ended in them."""
+        """Play the first rows of a chunk (h d); what came of the episode when it ended in them.
+
+        Only the picture after the last row is seen by anybody, so only that one is drawn.
+        """
         T_base_wrist, hands = base_wrists(chunk, self.spec, self.world.T_base_camera), hand_columns(chunk)
-        for k in range(min(self.config.execute, len(chunk))):
+        count = min(self.config.execute, len(chunk))
+        for k in range(count):
+            self.world.images = k + 1 == count
             observation, _, done, cut, info = self.world.step(self.driver.action(T_base_wrist[k], hands[k]))
             self.steps += 1
             self._see(observation, info)
