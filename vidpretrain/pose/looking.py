@@ -142,7 +142,7 @@ class Looker:
         if not config.near_looks:
             return found
         asked = [dataclasses.replace(hand, presence=presence_of(frame, hand, self._hand)) for hand in found]
-        return [hand for hand in asked if (hand.presence or 0.0) >= _TILE]
+        return [hand for hand in asked if min(hand.presence or 0.0, hand.score) >= _TILE]
 
     def _hands(self, frame, box: Box, origin: Origin, confidence: float) -> list[HandSighting]:
         return find_hands(frame, box, origin, self._hand, confidence, self._config.network_px)
