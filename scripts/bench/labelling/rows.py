@@ -185,14 +185,9 @@ def document(rows: list[dict[str, Any]], samples: list[Sample], split: str) -> s
         "",
         f"Commit {commit.stdout.strip()}; Python {platform.python_version()}, one thread. {len(samples)} rendered "
         f"clips of the {split} split, {frames} frames; medians over frames and both hands. Height and intrinsics known "
-<<<<<<< HEAD
         "unless a row says otherwise; offsets learned on (other) rendered people only in the rows that say so. "
-        f"{sum(met)} of {len(met)} bars met.",
-=======
-        "unless a row says otherwise, no offsets learned on rendered people. "
         f"{sum(met)} of {len(met)} bars met. What detection found, missed and took for a hand: "
         "[detection](detection.md), made by `scripts/bench/detection.py`.",
->>>>>>> next
         "",
         "| what | value | unit | bar | met |",
         "|---|---|---|---|---|",
