@@ -1,9 +1,10 @@
-"""The policy as its users meet it: what a chunk costs, in process and served to an unmodified openpi-client.
+"""The policy as its users meet it: training (exact, to scale, fast), chunks in process and served, real episodes.
 
-    python scripts/bench/policy.py [--only inference,serving] [--out runs/bench]
+    python scripts/bench/policy.py [--only resume,scale,speed,chunk,real,inference,serving] [--out runs/bench]
+                                   [--seconds 60]      training per fold and method of `real`
 
-Rows go to OUT/policy.json; exit 0 whether the bars are met or not. The peer lives in an environment of its own,
-.venv-openpi (make bench-env-policy).
+Rows go to OUT/policy.json; exit 0 whether the bars are met or not. The peers live in environments of their own:
+.venv-openpi (make bench-env-policy) and lerobot's .venv-interop (make interop).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-PARTS = ("inference", "serving")
+PARTS = ("resume", "scale", "speed", "chunk", "real", "inference", "serving")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -26,24 +27,43 @@ def main(words: list[str] | None = None) -> int:
         os.environ[f"{name}_NUM_THREADS"] = "1"  # before anything imports NumPy or torch
     asked = _arguments(words)
     from labelling.rows import row
-    from policies import inference_rows
+    from policies import inference_rows, training_rows
+    from policies.real_rows import RealConfig, real_rows
 
+    from vidpretrain.dataset import build_cache, open_dataset
     from vidpretrain.workflow.files import write_text
 
-    parts = {"inference": inference_rows.flow_rows, "serving": inference_rows.serving_rows}
+    work = asked.out / "policy"
+    cache = None
+    if set(asked.only) & {"resume", "scale", "speed", "real"}:
+        cache = build_cache(open_dataset(asked.data), work / "cache", image_size_px=96)
+    path = None if cache is None else cache.path
+    parts = {
+        "resume": lambda: training_rows.resume_rows(row, path, work),
+        "scale": lambda: training_rows.scale_rows(row, path, work),
+        "speed": lambda: training_rows.speed_rows(row, path),
+        "chunk": lambda: training_rows.chunk_rows(row, inference_rows.chunk_seconds),
+        "real": lambda: real_rows(row, cache, work, RealConfig(seconds=asked.seconds, preset=asked.preset)),
+        "inference": lambda: inference_rows.flow_rows(row),
+        "serving": lambda: inference_rows.serving_rows(row),
+    }
     rows: list[dict[str, Any]] = []
     for name in asked.only:
-        rows += parts[name](row)
+        rows += parts[name]()
     write_text(asked.out / "policy.json", json.dumps(rows, indent=2))
     for one in rows:
         met = {True: "yes", False: "NO", None: ""}[one["met"]]
-        print(f"{one['name']:<72} {one['value']:>9.4g} {one['unit']:<8} {one['bar'] or '':<8} {met}")
+        print(f"{one['name']:<96} {one['value']:>9.4g} {one['unit']:<8} {one['bar'] or '':<8} {met}")
     return 0
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), help=", ".join(PARTS))
+    shared = Path(os.environ.get("VIDPRETRAIN_SHARED", ROOT.parent / "shared"))
+    parser.add_argument("--data", type=Path, default=shared / "data/robot/g1_inspire_pick_bottle")
+    parser.add_argument("--seconds", type=float, default=60.0, help="training per fold and method of the part real")
+    parser.add_argument("--preset", default="micro", help="network of the part real")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
     asked = parser.parse_args(words)
     if set(asked.only) - set(PARTS):

@@ -17,6 +17,7 @@ from transformers.utils import ModelOutput
 
 from vidpretrain import config as configs
 from vidpretrain.errors import CheckpointError, nearest
+from vidpretrain.model.alignment import alignment
 from vidpretrain.model.blocks import ConvStem, DecoderBlock, EmbodimentLinear, TrunkBlock
 from vidpretrain.model.config import ModelConfig
 from vidpretrain.model.head_types import Labels
@@ -179,6 +180,27 @@ class VidPolicy(PreTrainedModel):
         images_known: Tensor | None = None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of the trunk's tokens for each decoder layer; see `forward` for the arguments."""
+        return self.memory(
+            self.trunk_tokens(images, state, state_known, history, history_known, embodiment, fov, text, images_known)
+        )
+
+    def memory(self, x_BND: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of the trunk's tokens for each decoder layer."""
+        return [cast(DecoderBlock, block).cross.memory(x_BND) for block in self.decoder]
+
+    def trunk_tokens(
+        self,
+        images: Tensor,
+        state: Tensor,
+        state_known: Tensor,
+        history: Tensor,
+        history_known: Tensor,
+        embodiment: Tensor,
+        fov: Tensor,
+        text: Tensor | None = None,
+        images_known: Tensor | None = None,
+    ) -> Tensor:
+        """The trunk's tokens (B N D); see `forward` for the arguments."""
         state_token = self._state(self.state_in, state[:, None], state_known[:, None], embodiment, self.state_unknown)
         past = self._state(self.history_in, history, history_known, embodiment, self.history_unknown)
         angle, given = torch.nan_to_num(fov), torch.isfinite(fov).to(fov.dtype)
@@ -195,8 +217,7 @@ class VidPolicy(PreTrainedModel):
         x = torch.cat(tokens, dim=1)
         for block in self.trunk:
             x = block(x)
-        x = self.trunk_norm(x)
-        return [cast(DecoderBlock, block).cross.memory(x) for block in self.decoder]
+        return self.trunk_norm(x)
 
     def _seen(self, images: Tensor, known: Tensor | None) -> Tensor:
         """Tokens (B N D) of all views; every token of a view that is not known is the learned `view_unknown`."""
@@ -243,6 +264,8 @@ class VidPolicy(PreTrainedModel):
         teacher: Tensor | None = None,
         teacher_share: float = 0.0,
         images_known: Tensor | None = None,
+        people: Tensor | None = None,
+        align: float = 0.0,
     ) -> VidPolicyOutput:
         """Weighted mean error of the action head (of the flow's velocity, squared), about 1 for a network that knows
         nothing.
@@ -265,8 +288,13 @@ class VidPolicy(PreTrainedModel):
             teacher: (B K H S) velocities of another policy at the same noise; `teacher_share` of the loss is the
                 squared error against them (distillation).
             images_known: (B V) bool, which views there are (None: all); with one view alone it is not read.
+            people: (B) bool, rows of people; `align` times the distance between what the trunk makes of them and of the
+                others (`alignment`) is added to the loss.
         """
-        memory = self.encode(images, state, state_known, history, history_known, embodiment, fov, text, images_known)
+        tokens = self.trunk_tokens(
+            images, state, state_known, history, history_known, embodiment, fov, text, images_known
+        )
+        memory = self.memory(tokens)
         labels = Labels(action=action, noise=noise, time=time, mask=slot_mask, embodiment=embodiment)
         predicted = self.action_head.predict(self, memory, labels)
         error = self.action_head.error(predicted, labels) * weight[:, None]
@@ -276,6 +304,8 @@ class VidPolicy(PreTrainedModel):
         if teacher is not None:
             apart = self.action_head.error(predicted, labels, teacher) * slot_mask[:, None, None]
             loss = (1 - teacher_share) * loss + teacher_share * (apart.sum((1, 2, 3)) / size).mean()
+        if people is not None:
+            loss = loss + align * alignment(tokens.mean(1), people)
         slot_error, slot_weight = error.sum((0, 1, 2)), draws * weight.sum((0, 1))
         return VidPolicyOutput(loss=loss, slot_error=slot_error.detach(), slot_weight=slot_weight.detach())
 

@@ -42,6 +42,10 @@ class TrainConfig:
     that is the distance to the pretrained policy's own flow, and `interpolate` how far the final weights lie from
     the trained ones (0) towards the first (1).
 
+    `align` is the weight of the distance (Sinkhorn divergence, `model.alignment`) between what the trunk makes of the
+    rows of people, embodiments whose name begins with `align_people`, and of the other rows of a process's part of the
+    batch; 0 computes nothing.
+
     `accumulate` parts of a batch go through the network one after the other before each update. `layer_decay` to the
     power of a layer's depth below the action decoder scales its rate; `freeze_parts` get no gradient in the first
     `freeze_steps` steps. `patience` validations without a better error end the run (0: never); the best weights are
@@ -101,6 +105,8 @@ class TrainConfig:
     frozen: tuple[Part, ...] = ()
     distil: float = 0.0
     interpolate: float = 0.0
+    align: float = 0.0
+    align_people: str = "human"
 
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     log_every: int = 10
@@ -155,7 +161,7 @@ class TrainConfig:
 
 _NOT_NEGATIVE = (
     *("warmup", "save_every", "val_every", "shift_px", "weight_decay", "colour_jitter", "history_noise"),
-    *("freeze_steps", "patience", "max_spike", "workers"),
+    *("freeze_steps", "align", "patience", "max_spike", "workers"),
 )
 
 

@@ -104,6 +104,7 @@ class Trainer:
         self.watch = StopWatch(config.profile)
         kept = None if sharded(accelerator) else self.bare
         self.guard = Guard(out, accelerator.process_index, config, kept)
+        self.people = setup.people(made, config, accelerator.device)
         self.held = [p for name, p in self.bare.named_parameters() if part_of(name) in config.freeze_parts]
         accelerator.register_for_checkpointing(self.ema, self.progress)
         self.start = self._resume()
@@ -222,6 +223,8 @@ class Trainer:
         for number, part in enumerate(parts, 1):
             if self.teacher is not None:
                 part = {**part, "teacher": self.teacher.velocities(part), "teacher_share": self.config.distil}
+            if self.people is not None:
+                part = {**part, "people": self.people[part["embodiment"]], "align": self.config.align}
             wait = nullcontext() if number == len(parts) else self.accelerator.no_sync(self.model)
             with wait:
                 with self.watch.phase("forward"):

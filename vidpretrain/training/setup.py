@@ -152,6 +152,27 @@ def texts_of(model: ModelConfig, rows: Sequence[Rows]) -> list[np.ndarray] | Non
     return [features(one.instructions, model.text, model.text_width) for one in rows]
 
 
+def people(made: Setup, config: TrainConfig, device: torch.device) -> torch.Tensor | None:
+    """For every embodiment of the model whether it is of people; None where features are not aligned.
+
+    Raises:
+        ConfigError: there are no two sides to align.
+    """
+    if not config.align:
+        return None
+    names = list(made.model.config.paired())
+    trained = {names[number] for number in made.ids}
+    sides = [name for name in trained if name.startswith(config.align_people)]
+    if not 0 < len(sides) < len(trained):
+        raise ConfigError(
+            "align brings people and robots together: both have to be trained on",
+            asked=f"align={config.align}, align_people={config.align_people}",
+            found=", ".join(sorted(trained)),
+            valid="caches of both sides, or align=0",
+        )
+    return torch.tensor([name.startswith(config.align_people) for name in names], device=device)
+
+
 def _lent_normalizers(own: dict[str, Paired], known: dict[str, Paired], init_from: str | None) -> dict[str, Paired]:
     """Each embodiment's layout with the normaliser of the one that lends its adapters; its own where none does.
 

@@ -65,6 +65,18 @@ def flow_rows(row: Row, calls: int = 40) -> list[dict[str, Any]]:
     ]
 
 
+def chunk_seconds(preset: str = "nano", steps: int = 10, calls: int = 20) -> float:
+    """Median seconds of a chunk of one picture."""
+    policy = made_policy(preset)
+    asked, seconds = question(policy), []
+    for turn in range(calls + 3):
+        start = time.perf_counter()
+        policy.predict(**asked, steps=steps)
+        if turn >= 3:
+            seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
 def serving_rows(row: Row, calls: int = 300, clients: int = 8) -> list[dict[str, Any]]:
     """Round trips of one robot against calls in process, taken in turns; then several robots at once."""
     policy = made_policy()
