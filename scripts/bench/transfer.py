@@ -26,6 +26,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SMOKE = (
     "demos=[5]",
+    "scratch_demos=[]",
+    "recipes={}",
     "flip=[time]",
     "flip_demos=[5]",
     "sets=1",

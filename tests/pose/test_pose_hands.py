@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from pose_helpers import body, frames_ns, hand
 
@@ -122,3 +124,35 @@ def test_far_from_the_camera_the_body_tells_the_side_and_the_label_little():
     assert track.confidence[0, 0] == TOLD
     assert 0 < track.confidence[1, 0] < 0.5
     assert track.confidence[2, 0] == 0
+
+
+def test_a_wrist_that_is_not_seen_lies_on_the_other_one():
+    """From the side both wrists of the network lie on the near hand; only the near one is seen."""
+    bodies, sightings = [], []
+    for _ in range(20):
+        person = body(turn=np.pi / 2)
+        p, seen = person.p_image.copy(), person.visibility.copy()
+        p[16], seen[16] = p[15] + (0.0, 6.0), 0.15
+        bodies.append(dataclasses.replace(person, p_image=p, visibility=seen))
+        sightings.append([hand(p[16] + (0.0, 2.0), 0.95, length=60.0)])  # nearer to the one that is guessed
+    left, right = assign(sightings, bodies, frames_ns(20), LONG)
+    assert all(h is not None for h in left)
+    assert all(h is None for h in right)
+
+
+def test_whose_arms_come_from_below_has_the_left_one_on_the_left_whatever_gloves_say():
+    """Both labels turned over, as gloves make them: the picture's order outweighs them."""
+    sightings = []
+    for _ in range(20):
+        pair = []
+        for x, p_left in ((250.0, 0.2), (1030.0, 0.9)):
+            down = hand((x, 500.0), p_left, length=140.0)
+            up = down.p_image.copy()
+            up[:, 1] = 1000.0 - up[:, 1]  # fingers up, away from who wears the camera
+            pair.append(dataclasses.replace(down, p_image=up))
+        sightings.append(pair)
+    left, right = assign(sightings, [None] * 20, frames_ns(20), LONG, (1280, 720))
+    for t in range(20):
+        assert left[t] is None or left[t].p_image[0, 0] == 250.0
+        assert right[t] is None or right[t].p_image[0, 0] == 1030.0
+    assert any(h is not None for h in left)

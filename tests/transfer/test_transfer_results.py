@@ -155,7 +155,11 @@ def test_bars_are_for_level_2_and_hold_what_they_say():
     assert lost["value"] == pytest.approx(-0.25)
     assert row(rows, "gate: tasks that pass")["value"] == 1
     assert not row(rows, "gate: tasks that pass")["met"]
-    assert row(rows, "the whole benchmark on two cores, foretold from its cells")["met"]
+    whole = row(rows, "the whole benchmark on two cores, foretold from its cells")
+    assert (whole["value"], whole["met"]) == (7.0, False)  # of one task
+    assert "1 of 8 tasks" in whole["note"]
+    actions = "of the actions with 5, in distribution: pretrained less shuffled labels, level 2"
+    assert row(rows, actions)["value"] == pytest.approx(0.75)
     json.dumps(rows, allow_nan=False)
 
 

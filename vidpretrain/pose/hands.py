@@ -26,6 +26,8 @@ _REACH, _SPEED = 0.6, 4.0  # hand lengths that a hand moves from one frame to th
 _GAP_S = 0.25
 _NEARER = 1.0  # most that a hand gains for being nearer to one wrist; far from both it stays bad
 _WRIST = 0.35  # torso lengths between a hand and the body's wrist
+_HIDDEN = 0.3  # torso lengths that a wrist that the body network does not see is farther away: it lies on the other one
+_BETWEEN = 0.2  # torso lengths of difference below which the label says more about the side than far from the camera
 _CLOSE = 0.12  # share of the picture's long side above which a hand's label counts
 _SWAP, _FADES_S = 8.0, 0.15  # cost of standing where the other side's hand was, half of it after this time
 _NEW = {
@@ -51,7 +53,7 @@ _ALONE = 0.35  # and where no body is seen
 _BENT = 2.5  # what it costs a hand to point back along the forearm
 _HELD = 3.0  # what each hand length costs that an arm would be too long
 _SLACK = 1.3  # times as far may a hand be from the wrist of a body that is guessed
-_FROM = 0.6  # weight of the edge that the arm comes from
+_FROM = 1.0  # weight of the edge that the arm comes from
 _THERE, _DOUBT = 0.75, 4.0  # presence that is neither for a hand nor against it, and what one more or less counts
 
 
@@ -150,11 +152,14 @@ def gains(
         apart = np.linalg.norm(body.p_image[[15, 16]] - hand.p_image[0], axis=1) / (body.size_px * slack)
         reach = max(_WRIST, 0.8 * hand.length_px / body.size_px)
         quality += float(np.clip(2.0 * (1.0 - apart.min() / reach), -3.0, 2.0))
-        nearer = float(np.clip((apart[1] - apart[0]) / 0.15, -3.0, 3.0))
+        told = apart + _HIDDEN * np.clip(1.0 - 2.0 * body.visibility[[15, 16]], 0.0, 1.0)
+        nearer = float(np.clip((told[1] - told[0]) / 0.15, -3.0, 3.0))
         near = hand.length_px > _CLOSE * long_side_px
         sides = np.array([nearer, -nearer])
         bent = np.array([against_forearm(hand, body, side) for side in (0, 1)]) / slack
-        label = _LABEL[near] * own * np.array([1.0, -1.0])
+        open_side = float(np.clip(1.0 - abs(told[1] - told[0]) / _BETWEEN, 0.0, 1.0))
+        weight = _LABEL[near] + (max(_LABEL.values()) - _LABEL[near]) * open_side
+        label = weight * own * np.array([1.0, -1.0])
         out[i] = quality - _BENT * bent + np.minimum(sides, _NEARER) + np.minimum(sides, 0.0) + label
     return out
 

@@ -32,6 +32,9 @@ _TINY_PX = 16.0
 _LOST = 0.8  # hand lengths without a hand around a place where one was
 _AT_WRIST = 0.35  # torso lengths from the body's wrist in which its hand is
 _SURE = 0.8  # of its label: hands of the whole frame that are less sure are asked for twice
+_TILE = (
+    0.7  # presence at a second look that a hand of a tile has to have: found with so little confidence, most are none
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +138,11 @@ class Looker:
         if hands or found:
             return found
         tiles = tile_boxes(frame.shape[1], frame.shape[0])
-        return [hand for box in tiles for hand in self._hands(frame, box, "tile", config.rescue_confidence)]
+        found = [hand for box in tiles for hand in self._hands(frame, box, "tile", config.rescue_confidence)]
+        if not config.near_looks:
+            return found
+        asked = [dataclasses.replace(hand, presence=presence_of(frame, hand, self._hand)) for hand in found]
+        return [hand for hand in asked if min(hand.presence or 0.0, hand.score) >= _TILE]
 
     def _hands(self, frame, box: Box, origin: Origin, confidence: float) -> list[HandSighting]:
         return find_hands(frame, box, origin, self._hand, confidence, self._config.network_px)

@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 from vidpretrain import skeletons
 from vidpretrain.pose.body import bridged, mirrored, real_frames, real_log_odds, side_flips
 from vidpretrain.pose.config import PoseConfig
-from vidpretrain.pose.hands import assign, told_by_body
+from vidpretrain.pose.hands import assign, distinct, told_by_body
 from vidpretrain.pose.looking import Look, Looker, longest
-from vidpretrain.pose.observations import BodySighting
+from vidpretrain.pose.observations import BodySighting, HandSighting
 from vidpretrain.pose.people import actor, own_hands
 from vidpretrain.pose.reject_config import USUAL, RejectConfig
 from vidpretrain.pose.rejects import refuse_people, refuse_pictures
 from vidpretrain.pose.tracks import Tracks, body_track, frame_indices, hand_track
+from vidpretrain.pose.trust import sure_hands
 from vidpretrain.types import Clip, Reject
 from vidpretrain.video import VideoInfo, open_video
 
@@ -45,7 +46,9 @@ class MediaPipe:
         refused = refuse_pictures([look.picture for look in looks], rejects) or refuse_people(
             [look.people for look in looks], rejects
         )
-        return refused or tracks_of(looks, clip, time_ns, info.width_px, info.height_px, rejects.min_motion)
+        return refused or tracks_of(
+            looks, clip, time_ns, info.width_px, info.height_px, rejects.min_motion, config.least_trust
+        )
 
     def improve(self, look: Look, frame: UInt8[np.ndarray, "h w 3"], config: PoseConfig) -> Look:
         """What else an estimator of this family knows of a frame; nothing here."""
@@ -53,20 +56,35 @@ class MediaPipe:
         return look
 
 
-def tracks_of(looks: Sequence[Look], clip: Clip, time_ns, width_px: int, height_px: int, still: float = 0.0) -> Tracks:
-    """Tracks of the acting person; `still` as for `actor`."""
-    people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
-    near = zip(looks, bridged(people, time_ns), others, strict=True)
-    hands = [own_hands(look.hands, body, strangers) for look, body, strangers in near]
-    bodies = judge_bodies(people, hands, time_ns)
-    long_side_px, tracks = max(width_px, height_px), []
-    held = bridged(bodies, time_ns)
+def tracks_of(
+    looks: Sequence[Look],
+    clip: Clip,
+    time_ns,
+    width_px: int,
+    height_px: int,
+    still: float = 0.0,
+    least_trust: float = PoseConfig.least_trust,
+) -> Tracks:
+    """Tracks of the acting person; `still` as for `actor`, hands are one with a probability of `least_trust`."""
+    hands, bodies, held = candidates_of(looks, time_ns, width_px, height_px, still)
+    hands, long_side_px, tracks = sure_hands(hands, held, time_ns, least_trust), max(width_px, height_px), []
     seen = [body is not None for body in bodies]
     size_px = (width_px, height_px) if np.mean(seen) < _BODILESS else None
     for number, chosen in enumerate(assign(hands, held, time_ns, long_side_px, size_px, seen)):
         told = [told_by_body(hand, body, number, long_side_px) for hand, body in zip(chosen, bodies, strict=True)]
         tracks.append(hand_track(clip, time_ns, chosen, skeletons.SIDES[number], told))
     return tracks[0], tracks[1], body_track(clip, time_ns, bodies)
+
+
+def candidates_of(
+    looks: Sequence[Look], time_ns, width_px: int, height_px: int, still: float = 0.0
+) -> tuple[list[list[HandSighting]], list[BodySighting | None], list[BodySighting | None]]:
+    """Of the acting person, frame by frame: what may be a hand, the body, and the body with gaps bridged."""
+    people, others = actor([look.people for look in looks], time_ns, width_px, height_px, still)
+    near = zip(looks, bridged(people, time_ns), others, strict=True)
+    hands = [distinct(own_hands(look.hands, body, strangers)) for look, body, strangers in near]
+    bodies = judge_bodies(people, hands, time_ns)
+    return hands, bodies, bridged(bodies, time_ns)
 
 
 def judge_bodies(bodies, hands, time_ns) -> list[BodySighting | None]:

@@ -12,7 +12,7 @@ from vidpretrain.transfer.config import BRIDGES
 from vidpretrain.transfer.figures import interval, outcomes, paired, ratio
 
 Lines = Sequence[dict[str, Any]]
-_NEVER = "not measured"
+_NEVER, _TASKS = "not measured", 8
 _PLACES = (("in", "in distribution"), ("out", "out of distribution"))
 
 
@@ -27,9 +27,9 @@ def bars(lines: Lines, hours: float | None = None) -> list[dict[str, Any]]:
         mine = [line for line in lines if line["level"] == level or line["arm"] == "scratch"]
         rows += [_with_level(row, level) for row in _lift(mine) + _controls(mine) + _kept(mine) + _worth(mine)]
     rows.append(_bridges(lines))
-    rows.append(_row("the whole benchmark on two cores, foretold from its cells", hours, "h", "<= 8"))
+    rows.append(_hours(lines, hours))
     rows += [
-        _row(f"{name} ('make bench-gap')", None, unit, bar)
+        _row(name, None, unit, bar, note="not measured by this benchmark: 'make bench-gap'")
         for name, unit, bar in (
             ("gap and transfer: rank correlation over at least 30 cells", "", "an interval"),
             ("predictor: rank correlation, a task left out", "", ">= .8"),
@@ -92,6 +92,16 @@ def _gate(lines: Lines) -> dict[str, Any]:
     return _row("gate: tasks that pass", len(passed) if tried else None, "tasks", ">= 6", note=said)
 
 
+def _hours(lines: Lines, hours: float | None) -> dict[str, Any]:
+    """By the clock, on the machine as busy as it was; a benchmark of fewer tasks than are asked for meets no bar."""
+    tasks = len({task for line in lines for task in line["tasks"]})
+    note = (
+        "" if hours is None else f"all cells at the mean of the {len(lines)} that were run, {tasks} of {_TASKS} tasks"
+    )
+    met = hours is not None and hours <= 8 and tasks >= _TASKS
+    return _row("the whole benchmark on two cores, foretold from its cells", hours, "h", "<= 8", met, note=note)
+
+
 def _by_task(lines: Lines, arm: str, demos: int) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for line in lines:
@@ -125,6 +135,10 @@ def _controls(lines: Lines) -> list[dict[str, Any]]:
         for where, place in _PLACES:
             both = paired(outcomes(lines, arm, 5, where), outcomes(lines, "scratch", 5, where))
             rows.append(_less(f"control with 5, {place}: {words}", both, bar))
+    for arm, words in (("shuffled", "shuffled labels"), ("phase", "labels of the same phase")):
+        for where, place in _PLACES:
+            both = paired(outcomes(lines, "pretrained", 5, where), outcomes(lines, arm, 5, where))
+            rows.append(_less(f"of the actions with 5, {place}: pretrained less {words}", both, None))
     return rows
 
 
