@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table model-table interop constraints clean
+.PHONY: bench-transfer-smoke help setup demo test lint format robots robots-table model-table interop interop-policy constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -37,6 +37,9 @@ robots-table: setup ## every robot on every motion: docs/robots.md, made from wh
 
 interop: setup ## open a written data set in lerobot, in an environment of its own
 	@scripts/interop.sh
+
+interop-policy: setup ## export a policy and let lerobot-eval run it, through the plugin in plugins/
+	@scripts/lerobot_policy.sh
 
 bench-env-retarget: setup ## install the peers of bench-retarget in an environment of their own, .venv-bench
 	@scripts/bench/retarget_env.sh

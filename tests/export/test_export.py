@@ -75,6 +75,18 @@ def test_the_graph_is_the_policy_with_everything_inside(policy):
     assert apart(right, np.nan_to_num(found), policy.spec("toy"))["max_abs_difference"] == np.inf
 
 
+@pytest.mark.parametrize("head", ["regression", "tokens"])
+def test_other_heads_have_a_graph_as_well(head, tmp_path):
+    cache = toy_cache(tmp_path / "cache", episodes=1, length=12)
+    pretrain(MODEL.replace(head=head), FAST, [cache.path], tmp_path / "run")
+    policy = Policy.load(tmp_path / "run")
+    what = asked(policy, 8)
+    given = inputs_of(what, 4, 3, None)
+    with torch.no_grad():
+        found = PolicyGraph(policy.model, "toy", 1)(*(torch.from_numpy(v) for v in given.values())).numpy()
+    assert apart(predicted(policy, what), found, policy.spec("toy"))["max_abs_difference"] < 1e-5
+
+
 def test_questions_leave_things_out_and_are_the_same_again(policy):
     what, again = asked(policy, 200), asked(policy, 200)
     np.testing.assert_array_equal(what.state, again.state)

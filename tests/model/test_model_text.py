@@ -97,3 +97,34 @@ def test_an_encoder_that_is_not_here_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingAsset):
         features(["pick"], str(tmp_path / "nothing"), 16)
+
+
+def test_minilm_comes_out_of_its_package_and_no_code_of_it_runs(tmp_path, monkeypatch):
+    """A package of the same layout with a small encoder inside."""
+    import zipfile
+
+    from vidpretrain.errors import MissingExtra
+    from vidpretrain.model import text
+
+    source, package = tmp_path / "source", tmp_path / "all_minilm_l6_v2"
+    source.mkdir()
+    encoder = small_encoder(source)
+    wanted = features(["open the drawer"], encoder, 16)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(text, "_KNOWN", {})
+    monkeypatch.setattr(text, "_MODULE", "no_such_package_here")
+    with pytest.raises(MissingExtra, match="pip install"):
+        features(["open the drawer"], "minilm", 16)
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    with zipfile.ZipFile(package / "model.zip", "w") as archive:
+        for path in source.iterdir():
+            archive.write(path, path.name)
+        archive.writestr("evil.py", "raise RuntimeError")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(text, "_MODULE", "all_minilm_l6_v2")
+    np.testing.assert_allclose(features(["open the drawer"], "minilm", 16), wanted, atol=1e-6)
+    assert not list((tmp_path / "cache").rglob("*.py"))
+    (package / "model.zip").touch()
+    np.testing.assert_array_equal(features(["open the drawer"], "minilm", 16), wanted)

@@ -18,12 +18,17 @@ import sys
 for name in ("vidpretrain", "jaxtyping", "beartype"):
     sys.modules[name] = None  # as if it were not installed
 import numpy as np, torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoProcessor
 folder, batch, out = sys.argv[1:]
 assert AutoConfig.from_pretrained(folder, trust_remote_code=True).horizon == 4
 model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
 tensors = {name: torch.from_numpy(value) for name, value in np.load(batch).items()}
 np.save(out, model.sample(**tensors, steps=3).numpy())
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+state = np.array([[0.1, -0.2, 0.5], [0.0, np.nan, 0.2]], np.float32)
+given = processor(tensors["images"].numpy(), state, "toy", seed=3, fov=np.array([1.0, np.nan]))
+with torch.no_grad():
+    np.save(out + ".whole.npy", processor.decode(model.sample(**given, steps=4), state, "toy"))
 """
 
 
@@ -59,6 +64,10 @@ def test_transformers_alone_gives_the_same_actions(tmp_path, monkeypatch):
     with torch.no_grad():
         here = model.sample(**{name: torch.from_numpy(value) for name, value in batch.items()}, steps=3).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "a.npy"), here, atol=1e-6)
+    state = np.array([[0.1, -0.2, 0.5], [0.0, np.nan, 0.2]], np.float32)
+    whole = Policy(model).predict(batch["images"], state, "toy", seed=3, fov=np.array([1.0, np.nan]), steps=4)
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy.whole.npy"), whole, atol=1e-6)
+    assert np.isfinite(whole).sum() > 0
     assert Policy.load(tmp_path / "out").embodiments == ["toy"]  # and with the package as before
 
 

@@ -179,3 +179,51 @@ def test_a_fine_tuned_checkpoint_names_what_it_started_from(tmp_path):
     assert len(settings["sources"]) == 2
     card = plan(tmp_path / "fine", PublishConfig(accept=("unknown", "toy", *settings["sources"][0]["licences"]))).made
     assert card["README.md"].count("| training |") == 2
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A folder as `vidpretrain export` writes it, without a network in the file."""
+    check = {"samples": 100, "tolerance": 1e-4, "max_abs_difference": 2e-7, "by_group": {}, "values": 9}
+    about = {
+        "format_version": 1,
+        "code_version": "0.1.0",
+        "embodiment": "toy",
+        "rate_hz": 10.0,
+        "horizon": 4,
+        "steps": 6,
+        "cameras": ["head"],
+        "inputs": [{"name": "state", "dtype": "float32", "shape": ["batch", 1], "unit": "see columns", "meaning": "m"}],
+        "columns": [{"name": "a", "group": "left_arm", "quantity": "joint", "unit": "rad"}],
+        "sources": [
+            {"dataset": "kitchen", "embodiment": "toy", "episodes": 3, "hours": 0.5, "licences": ["cc-by-4.0"]}
+        ],
+        "files": {"onnx": {"file": "policy.onnx", "bytes": 3, "sha256": "", "check": check}},
+    }
+    root = tmp_path / "exported"
+    root.mkdir()
+    (root / "policy.onnx").write_bytes(b"net")
+    (root / "config.json").write_text("{}")
+    (root / "export.json").write_text(json.dumps(about))
+    return root
+
+
+def test_an_exported_policy_is_published_with_its_check(exported, tmp_path):
+    result = publish(exported, PublishConfig(folder=tmp_path / "out", gap=None))
+    assert sorted(result["files"]) == ["README.md", "config.json", "export.json", "policy.onnx"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    for words in ("| policy.onnx | 3 | 2.0e-07 |", "| left_arm | 1 | rad |", "kitchen", "lerobot-eval --policy.path="):
+        assert words in card
+    about = json.loads((exported / "export.json").read_text())
+    (exported / "export.json").write_text(json.dumps({**about, "sources": []}))
+    assert publish(exported, PublishConfig(dry_run=True))["refused"] == [
+        "the checkpoint's data: unknown: " + plan(exported, PublishConfig()).refused[0].why
+    ]
+
+
+def test_a_torch_file_with_pickles_inside_is_refused(exported):
+    with zipfile.ZipFile(exported / "policy.pt2", "w") as archive:
+        archive.writestr("policy/data/sample_inputs/model.pt", b"a pickle")
+    with pytest.raises(InputError, match="may run code") as caught:
+        plan(exported, PublishConfig())
+    assert "policy.pt2" in str(caught.value)

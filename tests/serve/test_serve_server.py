@@ -105,6 +105,25 @@ def test_health_metrics_and_token(hold):
         assert json.loads(get(port, "/status", **allowed)[1])["answered"] == 2
 
 
+def test_what_a_robot_is_told_reaches_the_policy(hold):
+    with running(hold) as (_, port):
+        link, _ = connect(port)
+        ask(link, prompt="open the drawer")
+        ask(link)
+        assert [one["instructions"] for one in hold.asked] == [["open the drawer"], [""]]
+        link.close()
+
+
+def test_a_server_that_answers_no_more_is_not_healthy(hold):
+    with running(hold) as (server, port):
+        assert get(port, "/healthz")[0] == 200
+        task = server._answerer._task
+        task.get_loop().call_soon_threadsafe(task.cancel)
+        until(task.done)
+        status, why = get(port, "/healthz")
+        assert (status, "not answered" in why) == (503, True)
+
+
 def test_eight_robots_at_once_get_their_own_answers(hold):
     with running(hold) as (server, port):
         wrong: list[str] = []

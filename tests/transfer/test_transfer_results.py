@@ -153,6 +153,10 @@ def test_bars_are_for_level_2_and_hold_what_they_say():
     assert row(rows, shuffled)["met"]
     lost = row(rows, "nothing lost: fine-tuned less zero-shot, the worst case, level 1")
     assert lost["value"] == pytest.approx(-0.25)
+    lines += [line("pretrained", 5, 0, "0000" * 25, flip="grip"), line("zero", 0, 0, "1110" * 25, flip="grip")]
+    (lost,) = [r for r in bars(lines) if r["name"] == lost["name"]]
+    assert lost["value"] == pytest.approx(-0.75)
+    assert "grip" in lost["note"]
     assert row(rows, "gate: tasks that pass")["value"] == 1
     assert not row(rows, "gate: tasks that pass")["met"]
     whole = row(rows, "the whole benchmark on two cores, foretold from its cells")

@@ -15,6 +15,7 @@ from vidpretrain.errors import DatasetError
 from vidpretrain.evaluate import baselines
 from vidpretrain.evaluate.config import EvaluateConfig
 from vidpretrain.evaluate.predictor import load_predictor, offline_features, ranked
+from vidpretrain.model import ModelConfig
 from vidpretrain.training import chunk_error
 from vidpretrain.training.chunk_error import ErrorSum
 from vidpretrain.training.policy import Policy
@@ -78,14 +79,21 @@ def _places(rows: Rows, which: Array, episodes: Sequence[int]) -> Array:
     return np.array([order[int(e)] for e in np.asarray(rows.cache.episode)[rows.index[which]]], dtype=np.int64)
 
 
-def _open(cache: TrainingCache, episodes: Sequence[int], horizon: int, history: Sequence[int]) -> Rows:
+def _open(
+    cache: TrainingCache,
+    episodes: Sequence[int],
+    horizon: int,
+    history: Sequence[int],
+    sizes: ModelConfig | None = None,
+) -> Rows:
     """Rows with every group relative: an entry counts for all methods only where the state is known, too."""
     everything: dict[str, str] = {group.quantity: "relative" for group in cache.spec.groups}
-    return open_rows(cache, history=history, episodes=episodes, horizon=horizon, representation=everything)
+    options: dict[str, Any] = {"horizon": horizon, "representation": everything, "sizes": sizes}
+    return open_rows(cache, history=history, episodes=episodes, **options)
 
 
 def _policy_sums(policy: Policy, cache: TrainingCache, episodes: Sequence[int], config: EvaluateConfig) -> ErrorSum:
-    rows = _open(cache, episodes, policy.spec(cache.embodiment).horizon, policy.history)
+    rows = _open(cache, episodes, policy.spec(cache.embodiment).horizon, policy.history, policy.sizes)
     sums = ErrorSum.zero(len(episodes), rows.spec.horizon, rows.spec.width)
     for which, sample in _thinned(rows, config):
         predicted = policy_chunks(

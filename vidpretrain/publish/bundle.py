@@ -1,9 +1,9 @@
 """The model's source as files that lie beside its weights, so that transformers alone can load them.
 
 `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)` reads `auto_map` of config.json, imports
-`modeling_vidpolicy.py` and whatever that imports from its own folder. Each module of the package that the model needs
-becomes one flat file; imports among them are made relative, and jaxtyping's shapes, which stand in annotations only,
-are left out.
+`modeling_vidpolicy.py` (`AutoProcessor`: `processing_vidpolicy.py`) and whatever that imports from its own folder. Each
+module of the package that they need becomes one flat file; imports among them are made relative, and jaxtyping's
+shapes, which stand in annotations only, are left out.
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ from pathlib import Path
 
 PACKAGE = "vidpretrain"
 _ROOT = Path(__file__).parents[1]
-ENTRY = f"{PACKAGE}.model.policy"
-AUTO_MAP = {"AutoConfig": "modeling_vidpolicy.VidPolicyConfig", "AutoModel": "modeling_vidpolicy.VidPolicy"}
+ENTRIES = {f"{PACKAGE}.model.policy": "modeling_vidpolicy", f"{PACKAGE}.model.processing": "processing_vidpolicy"}
+AUTO_MAP = {
+    "AutoConfig": "modeling_vidpolicy.VidPolicyConfig",
+    "AutoModel": "modeling_vidpolicy.VidPolicy",
+    "AutoProcessor": "processing_vidpolicy.VidProcessor",
+}
 
 
 def bundle(config_json: str) -> dict[str, str]:
-    """Files by name: config.json with `auto_map`, the entry module and the modules that it needs."""
+    """Files by name: config.json with `auto_map`, where the processor is, the entry modules and what they need."""
     settings = json.loads(config_json)
     made = {"config.json": json.dumps({**settings, "auto_map": AUTO_MAP}, indent=2) + "\n"}
-    waiting, seen = [ENTRY], {ENTRY}
+    processor = {"processor_class": "VidProcessor", "auto_map": {"AutoProcessor": AUTO_MAP["AutoProcessor"]}}
+    made["processor_config.json"] = json.dumps(processor, indent=2) + "\n"
+    waiting, seen = list(ENTRIES), set(ENTRIES)
     while waiting:
         module = waiting.pop()
         tree = ast.parse(_path(module).read_text(encoding="utf-8"))
@@ -46,7 +52,7 @@ def _is_module(name: str) -> bool:
 
 
 def _flat(module: str) -> str:
-    return "modeling_vidpolicy" if module == ENTRY else module.replace(".", "_")
+    return ENTRIES.get(module) or module.replace(".", "_")
 
 
 class _Relative(ast.NodeTransformer):

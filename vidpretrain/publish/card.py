@@ -15,6 +15,7 @@ from vidpretrain.publish.licences import plain
 
 _TEMPLATES = Path(__file__).parent / "model_cards"
 _GAP_LINES = 40
+_HEADS = {"flow": "flow matching", "regression": "regression", "tokens": "discrete tokens"}
 
 
 def model_card(root: Path, settings: dict[str, Any], config: PublishConfig) -> str:
@@ -44,11 +45,44 @@ def model_card(root: Path, settings: dict[str, Any], config: PublishConfig) -> s
         horizon=settings["horizon"],
         rate_hz=specs[0]["rate_hz"],
         width=sum(len(group["names"]) for group in specs[0]["groups"]),
+        head=_HEADS.get(settings["model"].get("head", "flow"), settings["model"].get("head", "flow")),
         parameters=_parameters(root / "model.safetensors"),
         version=settings.get("code_version", __version__),
         repo=config.repo,
         path=root,
         sources=sources,
+        evaluation=evaluation,
+        gap=_gap(_read(config.gap, root, "gap.json")),
+        limits=config.limits,
+        command=config.command,
+    )
+    return _with_head(head, body)
+
+
+def exported_card(root: Path, about: dict[str, Any], config: PublishConfig) -> str:
+    """The README.md of a policy that `vidpretrain export` wrote; `about` is its export.json.
+
+    Raises:
+        InputError: a named evaluation or gap file is missing or not one.
+    """
+    title = config.title or f"vidpretrain policy for {about['embodiment']}, as a file"
+    evaluation = _evaluation(_read(config.evaluation, root, "evaluation.json"))
+    head: dict[str, Any] = {
+        "license": plain(config.license),
+        "library_name": "lerobot",
+        "pipeline_tag": "robotics",
+        "tags": ["robotics", "humanoid", "imitation-learning", "human-video", "vidpretrain"],
+    }
+    if evaluation is not None:
+        head["model-index"] = [_index(title, evaluation)]
+    units = {column["group"]: column["unit"] for column in about["columns"]}
+    sizes = Counter(column["group"] for column in about["columns"])
+    body = _render(
+        "exported.md",
+        title=title,
+        about=about,
+        groups=[{"name": name, "unit": unit, "columns": sizes[name]} for name, unit in units.items()],
+        where=config.repo or root.name,
         evaluation=evaluation,
         gap=_gap(_read(config.gap, root, "gap.json")),
         limits=config.limits,

@@ -17,6 +17,7 @@ Kind = Literal["model", "dataset"]
 _EXECUTABLE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".so", ".pyc")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _SKIPPED = (".tmp", ".lock")
+EXPORTED = "export.json"
 MODEL_FILES = ("config.json", "model.safetensors")
 
 
@@ -36,35 +37,42 @@ class Publication:
 
 
 def plan(folder: Path | str, config: PublishConfig) -> Publication:
-    """The publication of a checkpoint (a run's folder or its `model`) or of a data set.
+    """The publication of a checkpoint (a run's folder or its `model`), of an exported policy or of a data set.
 
     Raises:
         InputError: neither is there, or the folder holds files that run code when they are loaded.
     """
     from vidpretrain.publish.bundle import bundle
-    from vidpretrain.publish.card import dataset_card, model_card
+    from vidpretrain.publish.card import dataset_card, exported_card, model_card
 
     given = Path(folder)
     root = given / "model" if (given / "model" / "config.json").is_file() else given
     if all((root / name).is_file() for name in MODEL_FILES):
         settings = json.loads((root / "config.json").read_text())
-        sources = [
-            (f"{one['dataset']} ({one['embodiment']})", name)
-            for one in settings.get("sources", [])
-            for name in (one["licences"] or ["unknown"])
-        ]
-        if not sources:
-            sources = [("the checkpoint's data", "unknown")]
         made = {"README.md": model_card(root, settings, config), **bundle((root / "config.json").read_text())}
-        return _publication("model", root, made, refusals(sources, config.license, config.accept))
+        return _publication("model", root, made, _refused(settings, config))
+    if (root / EXPORTED).is_file():
+        about = json.loads((root / EXPORTED).read_text())
+        made = {"README.md": exported_card(root, about, config)}
+        return _publication("model", root, made, _refused(about, config))
     if (root / "meta" / "info.json").is_file():
         return _dataset(root, config, dataset_card)
     raise InputError(
         "nothing to publish here",
         asked=given,
         found=", ".join(sorted(p.name for p in given.iterdir())[:10]) if given.is_dir() else "no such folder",
-        valid="a checkpoint (config.json, model.safetensors) or a LeRobot data set (meta/info.json)",
+        valid=f"a checkpoint ({', '.join(MODEL_FILES)}), an export ({EXPORTED}) or a LeRobot data set (meta/info.json)",
     )
+
+
+def _refused(settings: dict[str, Any], config: PublishConfig) -> list[Refusal]:
+    """What the licences of a policy's data say to its publication; data that nobody named count as unknown."""
+    sources = [
+        (f"{one['dataset']} ({one['embodiment']})", name)
+        for one in settings.get("sources", [])
+        for name in (one["licences"] or ["unknown"])
+    ]
+    return refusals(sources or [("the checkpoint's data", "unknown")], config.license, config.accept)
 
 
 def _dataset(root: Path, config: PublishConfig, card: Any) -> Publication:
@@ -95,7 +103,7 @@ def _publication(kind: Kind, root: Path, made: dict[str, str], refused: list[Ref
             "the folder holds files that may run code when somebody loads them",
             asked=root,
             found=", ".join(poisoned[:10]),
-            valid="safetensors, JSON, parquet, mp4",
+            valid="safetensors, ONNX, JSON, parquet, mp4",
             next_command=f"rm {root / poisoned[0]}",
         )
     files = [name for name in files if name not in made]
@@ -112,5 +120,5 @@ def _runs_code(path: Path) -> bool:
             return True
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".pkl") for name in archive.namelist())
+            return any(name.lower().endswith(_EXECUTABLE) for name in archive.namelist())
     return False

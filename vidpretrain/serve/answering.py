@@ -57,6 +57,11 @@ class Answerer:
         """Begin answering."""
         self._task = asyncio.get_running_loop().create_task(self._work())
 
+    @property
+    def alive(self) -> bool:
+        """Whether questions are answered: started, and neither stopped nor broken."""
+        return self._task is not None and not self._task.done()
+
     async def stop(self) -> None:
         """Stop answering; who still waits is told."""
         if self._task is not None:
@@ -121,6 +126,7 @@ class Answerer:
             fov=np.array([one.fov_rad for one in questions], dtype=np.float32),
             seed=questions[0].seed,
             keys=np.array([one.step or 0 for one in questions]),
+            instructions=[one.prompt for one in questions],
         )
 
     def _late(self, one: _Waiting, now: float) -> bool:

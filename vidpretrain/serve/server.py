@@ -37,7 +37,8 @@ class PolicyServer:
 
     Speaks the protocol of openpi's client: on connecting the server sends a map that describes the policy, then it
     answers each packed map with one of `actions` (h d), or with text that says what was wrong; the connection stays.
-    GET /healthz answers "ok", GET /metrics Prometheus text, GET /status the same as JSON.
+    GET /healthz answers "ok" (503 once questions are not answered any more), GET /metrics Prometheus text, GET /status
+    the same as JSON.
     """
 
     def __init__(self, policy: Any, config: ServeConfig | None = None, control: ControlConfig | None = None) -> None:
@@ -104,7 +105,9 @@ class PolicyServer:
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if path == "/healthz":
-            return connection.respond(http.HTTPStatus.OK, "ok\n")
+            if self._answerer.alive:
+                return connection.respond(http.HTTPStatus.OK, "ok\n")
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "questions are not answered any more\n")
         if not self._may(request.headers.get("Authorization", "")):
             self.metrics.refused("token")
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "send 'Authorization: Api-Key TOKEN'\n")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vidpretrain.model import flow
+from vidpretrain.model.inputs import clean, inputs
 from vidpretrain.model.slots import SlotLayout
 from vidpretrain.training.config import TrainConfig
 from vidpretrain.training.rows import Rows, Sample
@@ -60,7 +61,14 @@ class Draws:
 
 
 def augment(images: Array, shift: Array, gain: Array, offset: Array) -> Array:
-    """Pictures (b p q 3) moved by `shift` (b 2) pixels with their border repeated, colours x * gain + offset; uint8."""
+    """Pictures (b p q 3), or (b v p q 3), moved by `shift` (b 2) pixels with their border repeated, colours
+    x * gain + offset; uint8."""
+    if images.dtype != np.uint8:  # features of an image model
+        return images
+    if images.ndim == 5:  # all views of a row alike
+        count = images.shape[1]
+        repeated = (np.repeat(value, count, axis=0) for value in (shift, gain, offset))
+        return augment(images.reshape(-1, *images.shape[2:]), *repeated).reshape(images.shape)
     count, height, width, _ = images.shape
     v = np.clip(np.arange(height)[None] + shift[:, :1], 0, height - 1)
     u = np.clip(np.arange(width)[None] + shift[:, 1:], 0, width - 1)
@@ -111,46 +119,12 @@ def slotted(
         "embodiment": np.full(count, embodiment, dtype=np.int64),
         "fov": sample.fov,
         "slot_mask": np.broadcast_to(layout.mask(spec).astype(np.float32), (count, layout.width)),
-        "action": layout.scatter(_clean(action), spec),
+        "action": layout.scatter(clean(action), spec),
         "weight": layout.scatter(np.where(np.isfinite(action), sample.weight, 0.0).astype(np.float32), spec),
     }
 
 
 _SLOTS = ("state", "state_known", "history", "history_known")
-
-
-def inputs(
-    images: Array,
-    state: Array,
-    state_known: Array,
-    history: Array,
-    history_known: Array,
-    paired: Paired,
-    offsets: tuple[int, ...],
-) -> dict[str, Array]:
-    """What the policy sees in the embodiment's columns: the state normalised, the history as motion up to it.
-
-    The motion from a state `k` rows ago is scaled by horizon / k, so that steady motion has the size of actions.
-    """
-    known = state_known & np.isfinite(state)
-    free = dataclasses.replace(paired, normalizer=dataclasses.replace(paired.normalizer, clip=None))
-    still = free.forward(state, state[:, None])[1]
-    scale = paired.spec.horizon / np.abs(np.asarray(offsets, dtype=np.float32))[:, None]
-    past = (free.forward(state, history)[1] - still) * scale
-    if paired.normalizer.clip is not None:
-        past = np.clip(past, -paired.normalizer.clip, paired.normalizer.clip)
-    past_known = history_known & known[:, None] & np.isfinite(past)
-    return {
-        "images": images,
-        "state": _clean(paired.forward_state(state)),
-        "state_known": known,
-        "history": _clean(past),
-        "history_known": past_known,
-    }
-
-
-def _clean(value: Array) -> Array:
-    return np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 def collate(

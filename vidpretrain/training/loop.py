@@ -22,6 +22,7 @@ from torch import Tensor
 from vidpretrain.dataset.files import disk_guard, write_json
 from vidpretrain.errors import CheckpointError
 from vidpretrain.model import ModelConfig, VidPolicy
+from vidpretrain.model.processing import VidProcessor
 from vidpretrain.training import checkpoint, setup
 from vidpretrain.training.collate import Draws, collate
 from vidpretrain.training.config import TrainConfig
@@ -290,6 +291,7 @@ class Trainer:
         aside = final.with_name(f"{final.name}.tmp")
         with checkpoint.save_guard(self.out), quiet_transformers():
             model.save_pretrained(aside)
+            VidProcessor(model.config).save_pretrained(aside)
         checkpoint.replace_folder(aside, final)
 
     def _save(self, done: int) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64
 
-from vidpretrain.errors import CheckpointError, InputError
-from vidpretrain.model import VidPolicy
-from vidpretrain.model.text import features
-from vidpretrain.training.collate import inputs, to_torch
+from vidpretrain import __version__
+from vidpretrain.errors import CheckpointError, VidpretrainError
+from vidpretrain.model import VidPolicy, VidPolicyConfig
+from vidpretrain.model.processing import VidProcessor
 from vidpretrain.transforms import Paired
 from vidpretrain.types import ActionSpec
 
@@ -26,10 +27,10 @@ class Policy:
 
     def __init__(self, model: VidPolicy) -> None:
         self.model = model.eval()
-        self.paired: dict[str, Paired] = model.config.paired()
-        self.layout = model.config.layout()
-        self.history = model.config.model_config().history
-        self.flow_steps = model.config.model_config().flow_steps
+        self.processor = VidProcessor(model.config)
+        self.paired: dict[str, Paired] = self.processor.paired
+        self.layout, self.sizes = self.processor.layout, self.processor.sizes
+        self.history, self.flow_steps = self.sizes.history, self.sizes.flow_steps
 
     @classmethod
     def load(cls, folder: Path | str, device: str = "cpu") -> Policy:
@@ -76,7 +77,7 @@ class Policy:
 
     def predict(
         self,
-        images: UInt8[Array, "b p q 3"],
+        images: Array | Mapping[str, Array | None],
         state: Float32[Array, "b d"],
         embodiment: str,
         *,
@@ -93,7 +94,7 @@ class Policy:
         """Absolute actions in the columns and units of the embodiment's spec, NaN where a relative group has no state.
 
         Args:
-            images: upright pictures, RGB.
+            images: upright pictures, uint8 (b p q 3), RGB; of several views (b v p q 3) or by camera (`pictures.seen`).
             state: absolute state, NaN where unknown.
             history: absolute states at the offsets `self.history` (rows before now); None or NaN where unknown.
             fov: horizontal field of view in radians, NaN or None where unknown.
@@ -105,63 +106,27 @@ class Policy:
             instructions: what to do, one text per row; not read by a policy that is not told.
 
         Raises:
-            CheckpointError: another robot. InputError: shapes or types that do not fit.
+            CheckpointError: another robot. InputError: shapes, types, cameras or values that do not fit.
         """
-        row = self.model.config.embodiment_id(embodiment)
-        paired, count = self.paired[embodiment], len(images)
-        images, state = _checked(images, state, paired.spec)
-        past = (
-            np.full((count, len(self.history), paired.spec.width), np.nan, np.float32) if history is None else history
+        state = np.asarray(state)
+        given = self.processor(
+            images,
+            state,
+            embodiment,
+            history=history,
+            history_known=history_known,
+            fov=fov,
+            seed=seed,
+            samples=samples,
+            temperature=temperature,
+            keys=keys,
+            instructions=instructions,
         )
-        past = np.asarray(past, dtype=np.float32)
-        if past.shape != (count, len(self.history), paired.spec.width):
-            raise InputError(
-                "history does not fit", found=past.shape, valid=(count, len(self.history), paired.spec.width)
-            )
-        known = np.isfinite(past) if history_known is None else history_known & np.isfinite(past)
-        arrays = inputs(images, state, np.isfinite(state), past, known, paired, self.history)
-        for name in ("state", "state_known", "history", "history_known"):
-            arrays[name] = self.layout.scatter(arrays[name], paired.spec)
-        arrays["embodiment"] = np.full(count, row, dtype=np.int64)
-        arrays["fov"] = np.full(count, np.nan, np.float32) if fov is None else np.asarray(fov, dtype=np.float32)
-        arrays["slot_mask"] = np.broadcast_to(
-            self.layout.mask(paired.spec).astype(np.float32), (count, self.layout.width)
-        )
-        arrays["noise"] = self._noise(np.arange(count) if keys is None else keys, seed, samples) * np.float32(
-            temperature
-        )
-        sizes = self.model.config.model_config()
-        if sizes.text is not None:
-            told = [""] * count if instructions is None else list(instructions)
-            if len(told) != count:
-                raise InputError(
-                    "instructions do not fit", found=f"{len(told)} texts", valid=f"{count}, one per picture"
-                )
-            arrays["text"] = features(told, sizes.text, sizes.text_width)
         device = next(self.model.parameters()).device
-        tensors = {name: value.to(device) for name, value in to_torch(arrays).items()}
+        tensors = {name: value.to(device) for name, value in given.items()}
         with torch.inference_mode():
-            chunk = self.model.sample(**tensors, steps=steps or self.flow_steps).mean(dim=1)
-        native = self.layout.gather(chunk.float().cpu().numpy(), paired.spec)
-        return paired.inverse(state, native).astype(np.float32)
-
-    def _noise(self, keys: Array, seed: int, samples: int) -> Float32[Array, "b k h s"]:
-        shape = (samples, self.model.config.horizon, self.layout.width)
-        draws = [np.random.default_rng((seed, 3, int(key))).standard_normal(shape, dtype=np.float32) for key in keys]
-        return np.stack(draws) if draws else np.empty((0, *shape), np.float32)
-
-
-def _checked(images: Array, state: Array, spec: ActionSpec) -> tuple[Array, Array]:
-    images, state = np.asarray(images), np.asarray(state, dtype=np.float32)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise InputError(
-            "pictures do not fit", found=f"{images.dtype} {images.shape}", valid="uint8 (batch, height, width, 3), RGB"
-        )
-    if state.shape != (len(images), spec.width):
-        raise InputError(
-            f"state does not fit {spec.embodiment}", found=state.shape, valid=f"({len(images)}, {spec.width})"
-        )
-    return images, state
+            chunk = self.model.sample(**tensors, steps=steps or self.flow_steps)
+        return self.processor.decode(chunk, state, embodiment)
 
 
 @contextmanager
@@ -192,6 +157,7 @@ def load_model(folder: Path | str) -> VidPolicy:
             found=found,
             valid="a folder with config.json, model.safetensors",
         )
+    _readable(path)
     try:
         with quiet_transformers():
             loaded: Any = VidPolicy.from_pretrained(path, output_loading_info=True, use_safetensors=True)
@@ -202,3 +168,30 @@ def load_model(folder: Path | str) -> VidPolicy:
     if wrong:
         raise CheckpointError("the checkpoint does not fit its own configuration", asked=path, found=wrong)
     return model
+
+
+def _readable(path: Path) -> None:
+    """Make sure, before any weight is read, that this code knows what the configuration asks for.
+
+    Raises:
+        CheckpointError: another kind of model, or one of another version.
+    """
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        kind = found.get("model_type")
+    except (ValueError, AttributeError, OSError) as error:
+        raise CheckpointError(f"config.json cannot be read: {error}", asked=path) from None
+    if kind != VidPolicyConfig.model_type:
+        raise CheckpointError("a checkpoint of another model", asked=path, found=kind, valid=VidPolicyConfig.model_type)
+    try:
+        config = VidPolicyConfig(**{k: v for k, v in found.items() if k != "model_type"})
+        VidProcessor(config)
+    except (VidpretrainError, ValueError, KeyError, TypeError) as error:
+        made = found.get("code_version") or "unknown"
+        raise CheckpointError(
+            f"the checkpoint is of another version: {str(error).splitlines()[0]}",
+            asked=path,
+            found=f"written by vidpretrain {made}",
+            valid=f"what vidpretrain {__version__} knows",
+            next_command=f"pip install vidpretrain=={made}  (the version that wrote it)",
+        ) from None

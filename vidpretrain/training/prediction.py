@@ -82,7 +82,7 @@ def predict(
         ConfigError: caches of several embodiments in one call, or `out` holds another job.
     """
     policy = checkpoint if isinstance(checkpoint, Policy) else Policy.load(checkpoint)
-    opened = [open_rows(cache, history=policy.history, episodes=episodes) for cache in caches]
+    opened = [open_rows(cache, history=policy.history, episodes=episodes, sizes=policy.sizes) for cache in caches]
     names = sorted({one.spec.embodiment for one in opened})
     if len(names) != 1:
         raise ConfigError("one embodiment per job", asked=", ".join(names) or "no caches", valid="one call for each")

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from vidpretrain.dataset import TrainingCache
 from vidpretrain.errors import DatasetError
+from vidpretrain.model import ModelConfig
+from vidpretrain.training.views import Views, open_views
 from vidpretrain.transforms import Paired, absolute_chunk, relative_chunk, turn_poses, view_turn
 from vidpretrain.types import ActionSpec
 
@@ -28,7 +30,7 @@ MAX_FIT_ROWS = 20_000  # rows that the quantiles are taken from; more change the
 class Sample:
     """Some rows of one embodiment, absolute values; what the masks hide is NaN or zero and never used."""
 
-    images: UInt8[Array, "b p q 3"]
+    images: Array  # (b p q 3) uint8, (b v p q 3) of several views, or kept features (`views`)
     state: Float32[Array, "b d"]
     state_known: Bool[Array, "b d"]
     history: Float32[Array, "b t d"]
@@ -57,6 +59,7 @@ class Rows:
     max_weight: float = 4.0
     speed: float = 1.0
     donor: Int64[Array, " n"] | None = None
+    views: Views | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -140,7 +143,7 @@ class Rows:
         action, weight = self.chunk(which)
         row = self.index[which]
         return Sample(
-            images=np.asarray(self.cache.images[row]),
+            images=np.asarray(self.cache.images[row]) if self.views is None else self.views.of(row, self.first[which]),
             state=state,
             state_known=state_known,
             history=past,
@@ -204,6 +207,7 @@ def open_rows(
     speed: float = 1.0,
     labels: Literal["own", "shuffled", "phase"] = "own",
     seed: int = 0,
+    sizes: ModelConfig | None = None,
 ) -> Rows:
     """Rows of a cache whose chunk has a valid first action or later one, of some or all episodes.
 
@@ -213,6 +217,7 @@ def open_rows(
         representation: per quantity, "relative" or "absolute" instead of the spec's.
         speed: see `Rows`. labels: whose motion rows are given: their own, that of a row drawn from all ("shuffled"), or
             that of another episode at the same share of its length ("phase"); drawn with `seed`.
+        sizes: of the policy that is to see the rows, which says what is seen (None: the cache's pictures).
 
     Raises:
         DatasetError: an episode does not exist, or nothing is left.
@@ -234,7 +239,8 @@ def open_rows(
         raise DatasetError(
             "no row of the cache can be trained on", asked=f"episodes {used}", found=f"{len(index)} rows, none valid"
         )
-    rows = Rows(opened, spec, index[some], first[some], end[some], tuple(history), max_weight, speed)
+    views = None if sizes is None else open_views(opened, sizes)
+    rows = Rows(opened, spec, index[some], first[some], end[some], tuple(history), max_weight, speed, views=views)
     return rows if labels == "own" else dataclasses.replace(rows, donor=_donors(rows, labels, seed))
 
 

@@ -96,7 +96,15 @@ def prepare(model_config: ModelConfig, config: TrainConfig, caches: Sequence[Pat
         "horizon": horizon,
         "representation": dict(config.representation),
         "max_weight": config.max_weight,
+        "sizes": model_config,
     }
+    if config.shift_state == "turn" and (len(model_config.views) > 1 or model_config.vision == "features"):
+        raise ConfigError(
+            "only a single camera's pictures can be turned with what is measured in its frame",
+            asked="shift_state=turn",
+            found=f"model.vision={model_config.vision}, views {', '.join(model_config.views)}",
+            valid="shift_state=keep",
+        )
     speeds = config.speeds or (1.0,) * len(caches)
     if len(speeds) != len(caches):
         raise ConfigError("speeds: one for each cache", asked=config.speeds, valid=f"{len(caches)} numbers")

@@ -143,15 +143,17 @@ def _controls(lines: Lines) -> list[dict[str, Any]]:
 
 
 def _kept(lines: Lines) -> list[dict[str, Any]]:
-    """Fine-tuned less zero-shot where it is least, over tasks, sizes and distributions."""
+    """Fine-tuned less zero-shot where it is least, over tasks, sizes, distributions and bridges that both have so."""
     rows: list[tuple[float, str]] = []
+    kinds = {(line["demos"], line["flip"]) for line in lines if line["arm"] == "pretrained"}
     for where, _ in _PLACES:
-        zero = outcomes(lines, "zero", 0, where)
-        for demos in sorted({line["demos"] for line in lines if line["arm"] == "pretrained"}):
-            tuned = outcomes(lines, "pretrained", demos, where)
+        for demos, flip in sorted(kinds, key=str):
+            zero = outcomes(lines, "zero", 0, where, flip)
+            tuned = outcomes(lines, "pretrained", demos, where, flip)
             if zero and tuned:
                 apart = np.mean([t.mean(axis=1) for t in tuned.values()], axis=0) - zero[0].mean(axis=1)
-                rows += [(float(v), f"with {demos} demonstrations, {where}") for v in apart]
+                said = f"with {demos} demonstrations, {where}" + (f", {flip} the other way round" if flip else "")
+                rows += [(float(v), said) for v in apart]
     worst = min(rows, default=(None, ""))
     return [_row("nothing lost: fine-tuned less zero-shot, the worst case", worst[0], "", ">= -0.02", note=worst[1])]
 

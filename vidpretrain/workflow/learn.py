@@ -31,13 +31,23 @@ def human_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
     """The run's pseudo-actions at training size (the data set at `root` when it is given)."""
     dataset, folder = open_dataset(root or config.out / "dataset"), config.out / "cache" / "human"
     with one_at_a_time(folder), Bars() as bars:
-        return build_cache(
+        cache = build_cache(
             dataset,
             folder,
             image_size_px=config.model.image_px,
             config=config.dataset,
             progress=lambda done, total: bars("human cache", done, total),
         )
+        return _with_features(cache, config)
+
+
+def _with_features(cache: TrainingCache, config: RunConfig) -> TrainingCache:
+    """The cache, and beside it what a frozen image model makes of its pictures where the policy sees that."""
+    if config.model.vision == "features":
+        from vidpretrain.training.views import build_features
+
+        build_features(cache, config.model)
+    return cache
 
 
 def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
@@ -58,7 +68,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
         )
     robot, folder = load_robot(config.robot), config.out / "cache" / "robot"
     with one_at_a_time(folder), Bars() as bars:
-        return build_cache(
+        cache = build_cache(
             open_dataset(root),
             folder,
             image_size_px=config.model.image_px,
@@ -67,6 +77,7 @@ def robot_cache(config: RunConfig, root: Path | None = None) -> TrainingCache:
             config=config.dataset,
             progress=lambda done, total: bars("robot cache", done, total),
         )
+        return _with_features(cache, config)
 
 
 def split(config: RunConfig, cache: TrainingCache) -> tuple[tuple[int, ...], tuple[int, ...]]:
