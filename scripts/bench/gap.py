@@ -8,7 +8,8 @@ A cell of the few-demo benchmark that has seen people is told by the set it has 
 speed) and by where it plays (the robot's world, or that with all axes shifted). The measures of `vidpretrain gap`
 between that set and the robot's episodes there are ranked against the cell's success, among cells with as many
 demonstrations at the same place. Sets are made where they are not there yet; figures are kept in OUT/sets and are not
-measured again. Writes OUT/gap_transfer.json and OUT/before_after.png; exit 0 whatever comes out.
+measured again. Cells of another configuration do not count. Writes OUT/gap_transfer.json and OUT/before_after.png;
+exit 0 whatever comes out.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def points(config: Any, asked: argparse.Namespace) -> tuple[list[dict[str, float
     lines = [json.loads(text) for text in asked.lines.read_text().splitlines() if text.strip()]
     gaps, success, strata = [], [], []
     for line in lines:
-        if line["arm"] in ("scratch", "images") or tuple(line["tasks"]) != tuple(config.tasks):
+        if line["arm"] in ("scratch", "images") or not is_of(config, line):
             continue
         for where in asked.only.split(","):
             played = [line["played"][task].get(where) for task in line["tasks"]]
@@ -70,6 +71,15 @@ def points(config: Any, asked: argparse.Namespace) -> tuple[list[dict[str, float
             success.append(float(np.mean([np.mean([int(c) for c in one["success"]]) for one in played])))
             strata.append((line["demos"], where))
     return gaps, success, strata
+
+
+def is_of(config: Any, line: dict[str, Any]) -> bool:
+    """Whether a line was run with this configuration (at the line's own level)."""
+    from vidpretrain.transfer.cells import Cell
+    from vidpretrain.transfer.keys import cell_key
+
+    cell = Cell(**{name: line.get(name) for name in ("arm", "demos", "number", "flip", "recipe")})
+    return cell_key(config.replace(level=line.get("level", 1)), cell) == line["key"]
 
 
 def distances_of(config: Any, asked: argparse.Namespace, line: dict[str, Any], where: str) -> dict[str, float]:

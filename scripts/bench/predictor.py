@@ -59,26 +59,14 @@ def gathered(config: Any, asked: argparse.Namespace) -> tuple[list[Any], int]:
     from vidpretrain.transfer.cells import Cell
     from vidpretrain.transfer.run import Bench
 
-    class Finished(Bench):
-        """Finds what was trained and trains nothing."""
-
-        def _train(self, kind: str, config: Any, caches: list[Path]) -> dict[str, Any]:
-            key = self.run_key(kind, config, caches)
-            path = self.out / "runs" / key / "train.json"
-            if not path.is_file():
-                raise LookupError(key)
-            return json.loads(path.read_text())
-
     points, left = [], 0
-    with Finished(config, asked.runs) as bench:
+    runs = finished(asked.runs)
+    with Bench(config, asked.runs) as bench:
         for text in asked.lines.read_text().splitlines():
             line = json.loads(text)
             cell = Cell(**{name: line.get(name) for name in ("arm", "demos", "number", "flip", "recipe")})
-            try:
-                if bench.key(cell) != line["key"]:
-                    raise LookupError("another configuration")
-                checkpoint = bench.trained(cell, config.bridges.flipped(cell.flip))["checkpoint"]
-            except LookupError:
+            checkpoint = runs.get(line.get("run")) or runs.get((line["loss"], line["steps"]))
+            if checkpoint is None or not gaps.is_of(config, line):
                 left += 1
                 continue
             known = {}
@@ -93,6 +81,18 @@ def gathered(config: Any, asked: argparse.Namespace) -> tuple[list[Any], int]:
     return points, left
 
 
+def finished(runs: Path) -> dict[Any, Path]:
+    """Checkpoints of all finished trainings, by the name of their folder and, for lines from before it was in them, by
+    (loss, steps), as it stands in both to the last digit."""
+    out: dict[Any, Path] = {}
+    for path in sorted((runs / "runs").glob("*/train.json")):
+        summary = json.loads(path.read_text())
+        checkpoint = path.parent / "model"
+        if checkpoint.is_dir():
+            out[path.parent.name] = out[summary["loss"], summary["steps"]] = checkpoint
+    return out
+
+
 def amounts(bench: Any, cell: Any) -> dict[str, float]:
     """Logarithms of demonstrations and of minutes of people."""
     minutes = 0.0
@@ -102,7 +102,7 @@ def amounts(bench: Any, cell: Any) -> dict[str, float]:
     return {"log demos": math.log10(cell.demos + 1), "log minutes": math.log10(max(minutes, _LEAST_MINUTES))}
 
 
-def errors(bench: Any, cell: Any, place: int, checkpoint: str, held: int) -> dict[str, float]:
+def errors(bench: Any, cell: Any, place: int, checkpoint: Path, held: int) -> dict[str, float]:
     """What `evaluate` says on the last episodes that are in none of the cell's demonstration sets; nothing of a policy
     that knows no robot."""
     if cell.arm == "zero":

@@ -3,13 +3,13 @@
 
     python scripts/bench/scaling.py [--config configs/bench/transfer.yaml] [--runs runs/bench/transfer]
                                     [--out runs/bench/scaling] [--counts 4,8,16,32,64,128] [--held 22] [--steps 400]
-                                    [--zero] [KEY=VALUE ...]
+                                    [--zero] [--point COUNT] [KEY=VALUE ...]
 
 Policies are pretrained on the first so many episodes of the people's set, with the same number of steps, and judged on
 the last `held` episodes (chunk error; scale of the errors the same for all). After all but the largest are there, the
 line through them foretells the largest, OUT/foretold.json is written with its time, and only then is the largest run.
-`--zero` also plays them (zero-shot success). Finished points are kept; OUT/scaling.json has all. Exit 0 whatever comes
-out.
+`--zero` also plays them (zero-shot success). Finished points are kept (`--point` runs one, so that several processes
+can share the smaller ones); OUT/scaling.json has all. Exit 0 whatever comes out.
 """
 
 from __future__ import annotations
@@ -37,12 +37,22 @@ def main(words: list[str] | None = None) -> int:
     counts = sorted({int(v) for v in asked.counts.split(",")})
     try:
         config = configs.load(TransferConfig, asked.config, asked.changes)
-        result = measured(config, counts, asked)
+        if asked.point is not None and asked.point not in counts[:-1]:
+            raise SystemExit(f"--point is one of the smaller counts, {counts[:-1]}: the largest is foretold first")
+        result = alone(config, asked) if asked.point is not None else measured(config, counts, asked)
     except VidpretrainError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     print(json.dumps(result, indent=1))
     return 0
+
+
+def alone(config: Any, asked: argparse.Namespace) -> dict[str, Any]:
+    """One of the smaller points."""
+    from vidpretrain.transfer.run import Bench
+
+    with Bench(config, asked.runs) as bench:
+        return point(bench, asked.point, asked)
 
 
 def measured(config: Any, counts: list[int], asked: argparse.Namespace) -> dict[str, Any]:
@@ -157,6 +167,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--counts", default="4,8,16,32,64,128", help="numbers of episodes; the largest is foretold")
     parser.add_argument("--held", type=int, default=22)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--point", type=int, help="run this point only")
     parser.add_argument("--zero", action="store_true", help="play them, too")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     return parser.parse_args(words)

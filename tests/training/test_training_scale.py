@@ -33,7 +33,10 @@ def launched(tmp_path: Path, cache: Path, out: Path, config: TrainConfig, launch
         f"model, train = ModelConfig(**{vars(MODEL)!r}), TrainConfig(**{vars(config)!r})\n"
         f"_run('pretrain', model, train, [Path({str(cache)!r})], Path({str(out)!r}), {last})\n"
         "import torch.distributed as dist\n"
+        "dist.barrier()\n"
         "dist.destroy_process_group()\n"
+        "import os\n"
+        "os._exit(0)  # shared-out weights keep gloo's threads alive, which abort some exits after all work is done\n"
     )
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

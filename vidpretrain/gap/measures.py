@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from scipy.spatial.distance import cdist
 
 Array = np.ndarray
+_FAR = 4.0  # standard deviations
 
 
 def picture_features(images: Array, pixels: int) -> Float[Array, "n f"]:
@@ -134,27 +135,32 @@ def unexplained(
     pictures: tuple[Float[Array, "n f"], Float[Array, "m f"]],
     places: tuple[Float[Array, "n p"], Float[Array, "m p"]],
     y: tuple[Float[Array, "n d"], Float[Array, "m d"]],
+    episode: Int64[Array, " n"],
 ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
     """(what is left, what there was) of the second side's actions, squares summed over columns, row by row.
 
     Left by ridge regression, learned on the first side, on 32 common principal components of the pictures' features and
-    on the hands' places; generalised cross-validation chooses its strength (Golub, Heath and Wahba 1979). Everything
-    is in each side's own standard deviations about its own mean: another look or another place of the hands alone is
-    no error here, other measures see it. What there was is about the mean.
+    on the hands' places; its strength is what foretells left-out `episode`s of that side best. Everything is in each
+    side's own standard deviations about its own mean, at most four of them: another look or another place of the hands
+    alone is no error here, other measures see it. What there was is about the mean.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import GroupKFold
 
     def own(values: Array) -> Array:
         spread = values.std(axis=0)
-        return (values - values.mean(axis=0)) / np.maximum(spread, max(0.01 * float(spread.max(initial=0.0)), 1e-9))
+        least = max(0.01 * float(spread.max(initial=0.0)), 1e-9)
+        return np.clip((values - values.mean(axis=0)) / np.maximum(spread, least), -_FAR, _FAR)
 
     seen = [own(part) for part in pictures]
     parts = min(32, seen[0].shape[1], min(map(len, seen)) - 1)
     common = PCA(parts, svd_solver="covariance_eigh").fit(np.concatenate(seen))
     x = [np.concatenate([own(common.transform(s)), own(p)], axis=1) for s, p in zip(seen, places, strict=True)]
     goal = [own(values) for values in y]
-    told = RidgeCV(np.logspace(-1, 5, 13)).fit(x[0], goal[0]).predict(x[1])
+    several = min(5, len(np.unique(episode)))
+    folds = list(GroupKFold(several).split(x[0], groups=episode)) if several > 1 else None
+    told = RidgeCV(np.logspace(0, 6, 13), cv=folds).fit(x[0], goal[0]).predict(x[1])
     return ((goal[1] - told) ** 2).sum(axis=1), (goal[1] ** 2).sum(axis=1)
 
 

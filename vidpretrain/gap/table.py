@@ -146,7 +146,9 @@ def _carried(a: Side, b: Side, config: GapConfig) -> Iterator[GapRow]:
         return
     pictures = [measures.picture_features(s.images[rows], config.pixels) for s, rows in zip((a, b), whole, strict=True)]
     ends, places = ([part[rows] for part, rows in zip(parts, whole, strict=True)] for parts in (ends, places))
-    left, spread = measures.unexplained((pictures[0], pictures[1]), (places[0], places[1]), (ends[0], ends[1]))
+    left, spread = measures.unexplained(
+        (pictures[0], pictures[1]), (places[0], places[1]), (ends[0], ends[1]), a.episode[whole[0]]
+    )
     value = float(left.sum() / max(spread.sum(), 1e-12))
     interval = _interval(
         lambda i, j: left[j].sum() / max(spread[j].sum(), 1e-12),

@@ -129,6 +129,7 @@ class Bench:
             "first_start": self.config.play.first_seed,
             "starts": self.config.play.starts,
             "played": {task: self.played(policy, embodiment, task, bridges) for task in self.config.tasks},
+            "run": Path(trained["checkpoint"]).parent.name,
             "loss": trained["loss"],
             "steps": trained["steps"],
             "lr": self.config.pretrain.lr if cell.arm == "zero" else cell.training(self.config).lr,
@@ -223,14 +224,10 @@ class Bench:
             speeds=(*self.speeds(bridges), *(1.0,) * tasks),
         ), [*people, *caches]
 
-    def run_key(self, kind: str, config: TrainConfig, caches: list[Path]) -> str:
-        """Name of a training's folder under `runs`."""
-        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
-        return configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
-
     def _train(self, kind: str, config: TrainConfig, caches: list[Path]) -> dict[str, Any]:
         """Run a training, or find it; one that was interrupted goes on from its last checkpoint."""
-        key = self.run_key(kind, config, caches)
+        digests = [TrainingCache.open(path).meta["digest"] for path in caches]
+        key = configs.digest(kind, configs.plain(self.config.model), configs.plain(config), digests)
         run = {"pretrain": pretrain, "finetune": finetune}[kind]
         with alone(self.out, key):
             return run(self.config.model, config.replace(resume=True), caches, self.out / "runs" / key)

@@ -7,6 +7,7 @@ python driver.py speed CACHE ROUNDS    one line of JSON: seconds of steps, of ma
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
         ModelConfig(**task["model"]), TrainConfig(**task["train"]), [Path(task["cache"])], Path(task["out"])
     )
     if dist.is_available() and dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
     return told
 
@@ -88,6 +90,7 @@ def _rate(a: Any, b: Any, times: int = 5) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1] == "train":
-        print(json.dumps(train(json.loads(Path(sys.argv[2]).read_text()))))
+        print(json.dumps(train(json.loads(Path(sys.argv[2]).read_text()))), flush=True)
+        os._exit(0)  # shared-out weights keep gloo's threads alive, and those abort some exits after all work is done
     else:
         print(json.dumps(speed(Path(sys.argv[2]), int(sys.argv[3]))))
