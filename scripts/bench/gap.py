@@ -78,7 +78,8 @@ def is_of(config: Any, line: dict[str, Any]) -> bool:
     from vidpretrain.transfer.cells import Cell
     from vidpretrain.transfer.keys import cell_key
 
-    cell = Cell(**{name: line.get(name) for name in ("arm", "demos", "number", "flip", "recipe")})
+    told: dict[str, Any] = {name: line.get(name) for name in ("arm", "demos", "number", "flip", "recipe")}
+    cell = Cell(**told)
     return cell_key(config.replace(level=line.get("level", 1)), cell) == line["key"]
 
 

@@ -10,6 +10,7 @@ Rows go to OUT/policy.json; exit 0 whether the bars are met or not. The peers li
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -34,16 +35,13 @@ def main(words: list[str] | None = None) -> int:
     from vidpretrain.workflow.files import write_text
 
     work = asked.out / "policy"
-    cache = None
-    if set(asked.only) & {"resume", "scale", "speed", "real"}:
-        cache = build_cache(open_dataset(asked.data), work / "cache", image_size_px=96)
-    path = None if cache is None else cache.path
+    cache = functools.cache(lambda: build_cache(open_dataset(asked.data), work / "cache", image_size_px=96))
     parts = {
-        "resume": lambda: training_rows.resume_rows(row, path, work),
-        "scale": lambda: training_rows.scale_rows(row, path, work),
-        "speed": lambda: training_rows.speed_rows(row, path),
+        "resume": lambda: training_rows.resume_rows(row, cache().path, work),
+        "scale": lambda: training_rows.scale_rows(row, cache().path, work),
+        "speed": lambda: training_rows.speed_rows(row, cache().path),
         "chunk": lambda: training_rows.chunk_rows(row, inference_rows.chunk_seconds),
-        "real": lambda: real_rows(row, cache, work, RealConfig(seconds=asked.seconds, preset=asked.preset)),
+        "real": lambda: real_rows(row, cache(), work, RealConfig(seconds=asked.seconds, preset=asked.preset)),
         "inference": lambda: inference_rows.flow_rows(row),
         "serving": lambda: inference_rows.serving_rows(row),
     }

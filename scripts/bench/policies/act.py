@@ -117,13 +117,14 @@ def train(read_file: Path, task: Path, out: Path, seconds: float, lr: float | No
     torch.set_num_threads(int(asked["threads"]))
     chunk, episode = int(asked["horizon"]), data["episode"]
     mine = np.flatnonzero(np.isin(episode, asked["train"]))
-    policy = made(*data["images"].shape[2:], data["state"].shape[1], chunk)
+    height, width = data["images"].shape[2:4]
+    policy = made(height, width, data["state"].shape[1], chunk)
     optimizer = optimizer_of(policy, lr)
     before, after = make_act_pre_post_processors(policy.config, _stats(data, mine))
     last = {number: int(np.flatnonzero(episode == number)[-1]) for number in np.unique(episode)}
     end = np.array([last[number] for number in episode])
-    rng, steps, loss, start = np.random.default_rng(0), 0, 0.0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    rng, steps, loss, start = np.random.default_rng(0), 0, 0.0, 0.0
+    while steps < 2 or time.perf_counter() - start < seconds:
         which = rng.choice(mine, BATCH, replace=False)
         rows = which[:, None] + np.arange(chunk)
         batch = _inputs(data, which)
@@ -131,13 +132,15 @@ def train(read_file: Path, task: Path, out: Path, seconds: float, lr: float | No
         batch["action_is_pad"] = torch.from_numpy(rows > end[which][:, None])
         loss = step(policy, optimizer, before(batch))
         steps += 1
+        if steps == 1:  # the first step sets everything up, and is not timed
+            start = time.perf_counter()
     spent = time.perf_counter() - start
     said = []
     for first in range(0, len(asked["rows"]), 32):
         batch = before(_inputs(data, asked["rows"][first : first + 32]))
         said.append(after(policy.predict_action_chunk(batch)).numpy())
     np.save(out, np.concatenate(said).astype(np.float32))
-    return {"steps": steps, "seconds": spent, "loss": loss, "samples_per_s": steps * BATCH / spent}
+    return {"steps": steps, "seconds": spent, "loss": loss, "samples_per_s": (steps - 1) * BATCH / spent}
 
 
 def _inputs(data: dict[str, np.ndarray], which: np.ndarray) -> dict[str, torch.Tensor]:
@@ -161,11 +164,13 @@ def _stats(data: dict[str, np.ndarray], mine: np.ndarray) -> dict[str, dict[str,
 
 def main(words: list[str]) -> None:
     if words[0] == "speed":
-        told = speed(*map(int, words[1:]))
+        threads, height, width, rounds = map(int, words[1:5])
+        told = speed(threads, height, width, rounds)
     elif words[0] == "read":
         told = read(Path(words[1]), Path(words[2]))
     else:
-        told = train(*map(Path, words[1:4]), float(words[4]), float(words[5]) or None)
+        episodes, task, out = map(Path, words[1:4])
+        told = train(episodes, task, out, float(words[4]), float(words[5]) or None)
     print(json.dumps(told))
 
 

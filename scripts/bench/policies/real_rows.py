@@ -30,7 +30,7 @@ class RealConfig:
     """`seconds` of training for each fold and method; `act_lr` 0 is ACT's own rate, 1e-5, slow for minutes."""
 
     seconds: float = 60.0
-    preset: str = "micro"
+    preset: Any = "micro"  # of `model.preset`
     act_lr: float = 1e-4
 
 
