@@ -136,15 +136,21 @@ def sides(config: Any, asked: argparse.Namespace, bridges: Any, labels: Any, whe
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of_cells((__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default="in,out", help="where cells play")
+    return parser.parse_args(words)
+
+
+def parser_of_cells(description: str) -> argparse.ArgumentParser:
+    """A parser of what every script over finished cells is told."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "bench" / "transfer.yaml")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "bench" / "transfer")
     parser.add_argument("--lines", type=Path, default=ROOT / "docs" / "results" / "transfer.jsonl")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench" / "gap")
     parser.add_argument("--rows", type=int, default=600)
-    parser.add_argument("--only", default="in,out", help="where cells play")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
-    return parser.parse_args(words)
+    return parser
 
 
 if __name__ == "__main__":

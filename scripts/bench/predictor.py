@@ -121,14 +121,10 @@ def errors(bench: Any, cell: Any, place: int, checkpoint: Path, held: int) -> di
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "bench" / "transfer.yaml")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "bench" / "transfer")
-    parser.add_argument("--lines", type=Path, default=ROOT / "docs" / "results" / "transfer.jsonl")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench" / "gap")
+    from gap import parser_of_cells
+
+    parser = parser_of_cells((__doc__ or "").splitlines()[0])
     parser.add_argument("--held", type=int, default=20)
-    parser.add_argument("--rows", type=int, default=600)
-    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     return parser.parse_args(words)
 
 

@@ -11,60 +11,33 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from workflow_toys import RATE_HZ, arm, episode
 
 from vidpretrain import config as configs
 from vidpretrain.dataset import DatasetConfig, DatasetWriter, check_dataset, open_dataset
 from vidpretrain.errors import InputError
-from vidpretrain.types import ActionSpec, Camera, Clip, Episode, Group, Source, Trajectory
 from vidpretrain.workflow.config import RunConfig
 from vidpretrain.workflow.predicting import predict
 
 ROOT = Path(__file__).parents[2]
-ROWS, RATE_HZ, EPISODES = 12, 30.0, 3
+ROWS, EPISODES, SPEC = 12, 3, arm("toy")
 WORDS = ("model.preset=micro", "control.limits=false", "predict.every=2", "predict.shard_rows=6")
-
-
-def layout() -> ActionSpec:
-    arm = Group(
-        name="right_arm",
-        names=tuple(f"joint_{i}" for i in range(7)),
-        quantity="joint",
-        representation="relative",
-        unit="rad",
-    )
-    return ActionSpec(embodiment="toy", groups=(arm,), rate_hz=RATE_HZ, horizon=4)
-
-
-def episode(seed: int) -> Episode:
-    rng = np.random.default_rng(seed)
-    state = np.cumsum(rng.normal(size=(ROWS, 7)) * 0.01, axis=0).astype(np.float32)
-    return Episode(
-        trajectory=Trajectory(
-            spec=layout(),
-            state=state,
-            action=np.concatenate([state[1:], state[-1:]]),
-            valid=np.ones(state.shape, dtype=bool),
-            confidence=np.ones(state.shape, dtype=np.float32),
-            imputed=np.zeros(state.shape, dtype=bool),
-        ),
-        clip=Clip(
-            clip_id=f"c{seed}", source_id="s", path="", start_ns=0, exclusive_end_ns=1, width_px=64, height_px=48
-        ),
-        source=Source(source_id="s", uri="s.mp4", sha256="0" * 64, license="CC-BY-4.0"),
-        camera=Camera(K=np.diag([60.0, 60.0, 1.0]), distortion=np.zeros(5), width_px=64, height_px=48),
-        instruction=f"move {seed}",
-        frame_time_ns=np.arange(ROWS, dtype=np.int64) * 33_333_333,
-        source_frame=np.arange(ROWS, dtype=np.int64) + 7,
-        code_version="test",
-    )
 
 
 def write(root: Path) -> Path:
     rng = np.random.default_rng(0)
     settings = DatasetConfig(max_video_s=ROWS / RATE_HZ)  # a video file per episode
-    with DatasetWriter(root, layout(), RATE_HZ, (48, 64), "toy_robot", config=settings) as writer:
+    with DatasetWriter(root, SPEC, RATE_HZ, (48, 64), "toy_robot", config=settings) as writer:
         for seed in range(EPISODES):
-            writer.add_episode(episode(seed), rng.integers(0, 255, (ROWS, 48, 64, 3), dtype=np.uint8))
+            made = episode(
+                SPEC,
+                seed,
+                ROWS,
+                "CC-BY-4.0",
+                instruction=f"move {seed}",
+                source_frame=np.arange(ROWS, dtype=np.int64) + 7,
+            )
+            writer.add_episode(made, rng.integers(0, 255, (ROWS, 48, 64, 3), dtype=np.uint8))
     return root
 
 

@@ -10,50 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from workflow_toys import RATE_HZ, arm, episode
 
 from vidpretrain.dataset import DatasetWriter
-from vidpretrain.types import ActionSpec, Camera, Clip, Episode, Group, Source, Trajectory
 
 ROOT = Path(__file__).parents[2]
-ROWS, RATE_HZ = 40, 30.0
+ROWS = 40
 SMALL = ("model.preset=micro", "pretrain.steps=3", "pretrain.warmup=1", "pretrain.batch_size=8", "actions.horizon=4")
-
-
-def episode(spec: ActionSpec, seed: int) -> Episode:
-    rng = np.random.default_rng(seed)
-    state = np.cumsum(rng.normal(size=(ROWS, spec.width)) * 0.01, axis=0).astype(np.float32)
-    time_ns = np.arange(ROWS, dtype=np.int64) * 33_333_333
-    return Episode(
-        trajectory=Trajectory(
-            spec=spec,
-            state=state,
-            action=np.concatenate([state[1:], state[-1:]]),
-            valid=np.ones(state.shape, dtype=bool),
-            confidence=np.ones(state.shape, dtype=np.float32),
-            imputed=np.zeros(state.shape, dtype=bool),
-        ),
-        clip=Clip(
-            clip_id=f"c{seed}", source_id="s", path="", start_ns=0, exclusive_end_ns=1, width_px=64, height_px=48
-        ),
-        source=Source(source_id="s", uri="s.mp4", sha256="0" * 64, license="generated"),
-        camera=Camera(K=np.diag([60.0, 60.0, 1.0]), distortion=np.zeros(5), width_px=64, height_px=48),
-        instruction="move",
-        frame_time_ns=time_ns,
-        source_frame=np.arange(ROWS, dtype=np.int64),
-        code_version="test",
-    )
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    names = tuple(f"joint_{i}" for i in range(7))
-    arm = Group(name="right_arm", names=names, quantity="joint", representation="relative", unit="rad")
-    spec = ActionSpec(embodiment="human_toy", groups=(arm,), rate_hz=RATE_HZ, horizon=4)
+    spec = arm("human_toy")
     root = tmp_path_factory.mktemp("data") / "set"
     rng = np.random.default_rng(0)
     with DatasetWriter(root, spec, RATE_HZ, (48, 64)) as writer:
         for seed in range(2):
-            writer.add_episode(episode(spec, seed), rng.integers(0, 255, (ROWS, 48, 64, 3), dtype=np.uint8))
+            writer.add_episode(episode(spec, seed, ROWS), rng.integers(0, 255, (ROWS, 48, 64, 3), dtype=np.uint8))
     return root
 
 

@@ -100,14 +100,23 @@ def _body(shapes: list) -> int:
 
 def render_clip(job: tuple[ClipSpec, str]) -> dict[str, Any]:
     """Render one clip into a folder and write its files, the sidecar last; gives the sidecar. For worker processes."""
-    from vidpretrain.sim.truth import save_truth
     from vidpretrain.synth.stage import Stage
-    from vidpretrain.video import H264Writer
 
     spec, folder = job
     where = files.paths(Path(folder), spec.name)
     where["sidecar"].unlink(missing_ok=True)  # of another specification: its files are about to change
     stage = Stage(spec)
+    film(stage, spec, where)
+    sidecar = stage.sidecar()
+    files.save_sidecar(where["sidecar"], sidecar)
+    return sidecar
+
+
+def film(stage: Stage, spec: ClipSpec, where: dict[str, Path]) -> None:
+    """Write the frames of a stage as video, then its truth and motion, to the files of `where` (`files.paths`)."""
+    from vidpretrain.sim.truth import save_truth
+    from vidpretrain.video import H264Writer
+
     with (
         stage,
         H264Writer(where["video"], spec.width_px, spec.height_px, spec.rate_hz, crf=spec.picture.crf) as writer,
@@ -116,6 +125,3 @@ def render_clip(job: tuple[ClipSpec, str]) -> dict[str, Any]:
             writer.write(frame)
     save_truth(where["truth"], stage.truth())
     files.save_motion(where["motion"], stage.motion())
-    sidecar = stage.sidecar()
-    files.save_sidecar(where["sidecar"], sidecar)
-    return sidecar

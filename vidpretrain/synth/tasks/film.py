@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpretrain.synth import files
-from vidpretrain.synth.render import Synthesized, prepare_bodies
+from vidpretrain.synth.render import Synthesized, film, prepare_bodies
 from vidpretrain.synth.tasks.config import TaskFilmConfig
 from vidpretrain.synth.tasks.held import held_path, save_held
 from vidpretrain.synth.tasks.plan import TaskClip, plan_task
@@ -68,9 +68,7 @@ def _finished(out: Path, job: TaskClip) -> dict[str, Any] | None:
 
 def film_clip(job: tuple[TaskClip, str]) -> dict[str, Any]:
     """Film one clip into a folder and write its files, the sidecar last; gives the sidecar. For worker processes."""
-    from vidpretrain.sim.truth import save_truth
     from vidpretrain.synth.tasks.stage import TaskStage
-    from vidpretrain.video import H264Writer
 
     task, folder = job
     spec = task.clip
@@ -78,14 +76,7 @@ def film_clip(job: tuple[TaskClip, str]) -> dict[str, Any]:
     where["sidecar"].unlink(missing_ok=True)  # of another specification: its files are about to change
     began = time.perf_counter()
     stage = TaskStage(task)
-    with (
-        stage,
-        H264Writer(where["video"], spec.width_px, spec.height_px, spec.rate_hz, crf=spec.picture.crf) as writer,
-    ):
-        for frame in stage.frames():
-            writer.write(frame)
-    save_truth(where["truth"], stage.truth())
-    files.save_motion(where["motion"], stage.motion())
+    film(stage, spec, where)
     save_held(held_path(where["video"]), stage.held)
     sidecar = {**stage.sidecar(), "seconds": round(time.perf_counter() - began, 2)}
     files.save_sidecar(where["sidecar"], sidecar)
