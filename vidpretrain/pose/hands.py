@@ -53,7 +53,7 @@ _ALONE = 0.35  # and where no body is seen
 _BENT = 2.5  # what it costs a hand to point back along the forearm
 _HELD = 3.0  # what each hand length costs that an arm would be too long
 _SLACK = 1.3  # times as far may a hand be from the wrist of a body that is guessed
-_FROM = 1.0  # weight of the edge that the arm comes from
+_FROM = 0.6  # weight of the edge that the arm comes from
 _THERE, _DOUBT = 0.75, 4.0  # presence that is neither for a hand nor against it, and what one more or less counts
 
 
