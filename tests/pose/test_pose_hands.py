@@ -138,21 +138,3 @@ def test_a_wrist_that_is_not_seen_lies_on_the_other_one():
     left, right = assign(sightings, bodies, frames_ns(20), LONG)
     assert all(h is not None for h in left)
     assert all(h is None for h in right)
-
-
-def test_whose_arms_come_from_below_has_the_left_one_on_the_left_whatever_gloves_say():
-    """Both labels turned over, as gloves make them: the picture's order outweighs them."""
-    sightings = []
-    for _ in range(20):
-        pair = []
-        for x, p_left in ((250.0, 0.2), (1030.0, 0.9)):
-            down = hand((x, 500.0), p_left, length=140.0)
-            up = down.p_image.copy()
-            up[:, 1] = 1000.0 - up[:, 1]  # fingers up, away from who wears the camera
-            pair.append(dataclasses.replace(down, p_image=up))
-        sightings.append(pair)
-    left, right = assign(sightings, [None] * 20, frames_ns(20), LONG, (1280, 720))
-    for t in range(20):
-        assert left[t] is None or left[t].p_image[0, 0] == 250.0
-        assert right[t] is None or right[t].p_image[0, 0] == 1030.0
-    assert any(h is not None for h in left)
