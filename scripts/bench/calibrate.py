@@ -10,7 +10,6 @@ benchmark's held split shows none of these people, motions and cameras.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
 _LEAST_M, _RIDGE, _SHARE, _IN_SIGMA, _SMOOTH = 1e-3, 0.002, 0.9, 2.5, 0.05
 _AWAY = (0.5, 1.0)  # gaps are rare in the clips: a frame farther away always counts
 _OF_DEPTH = (0.0, 0.01, 0.02, 0.03)  # what a whole clip may have wrong, tried in turn
@@ -28,7 +26,9 @@ _TIPS = [4, 8, 12, 16, 20]
 
 def main(words: list[str] | None = None) -> int:
     """Collect, fit, write the table and print how it does on people left out."""
-    asked = _arguments(words)
+    from labelling.learning import arguments
+
+    asked = arguments(words, (__doc__ or "").splitlines()[0], 128, "calibration.yaml")
     _write(asked.table, {})  # what cues there are is the fit's business, not the old table's
     from labelling.clips import samples
 
@@ -176,24 +176,14 @@ def _write(path: Path, kinds: dict[str, Any], clips: int = 0) -> None:
     import yaml
 
     from vidpretrain.motion.fit_sigma import calibration
+    from vidpretrain.workflow.files import write_text
 
     head = f"# Made by `python scripts/bench/calibrate.py --clips {clips}` on the dev split; see fit_sigma.py\n"
     flat = {"of_depth": 0.0, "bias": -3.5, "cues": {}}
     names = ("third wrist", "third fingertips", "ego wrist", "ego fingertips", "elbow", "shoulder", "hip")
     table = {name: kinds.get(name, flat) for name in names}
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(head + yaml.safe_dump({"kinds": table}, sort_keys=True))
-    os.replace(aside, path)
+    write_text(path, head + yaml.safe_dump({"kinds": table}, sort_keys=True))
     calibration.cache_clear()
-
-
-def _arguments(words: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clips", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=2, help="of the renderer")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
-    parser.add_argument("--table", type=Path, default=ROOT / "vidpretrain" / "motion" / "calibration.yaml")
-    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

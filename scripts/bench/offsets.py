@@ -11,7 +11,6 @@ people, motions and cameras.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
 _STRIDE = 4  # frames in a row say the same
 _POINT_M = 0.01  # of the tree around the true points
 _BONES, _PRIOR = 0.2, {"body33": 20.0, "hand21": 5.0}  # relative, of bones; of offsets, thousandths of the height
@@ -29,7 +27,9 @@ _SURE = 0.85
 
 def main(words: list[str] | None = None) -> int:
     """Collect, solve, write the table and print it."""
-    asked = _arguments(words)
+    from labelling.learning import arguments
+
+    asked = arguments(words, (__doc__ or "").splitlines()[0], 40, "learned_offsets.yaml")
     from labelling.clips import samples
 
     every = samples("dev", asked.clips, asked.out / "labels", workers=asked.workers, duration_s=4.0)
@@ -214,18 +214,9 @@ def write(path: Path, table: dict[str, Any], head: str = "") -> None:
     """The table as YAML, written aside and renamed."""
     import yaml
 
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(head + yaml.safe_dump(table, sort_keys=False, default_flow_style=None, width=110))
-    os.replace(aside, path)
+    from vidpretrain.workflow.files import write_text
 
-
-def _arguments(words: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=2, help="of the renderer")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "bench")
-    parser.add_argument("--table", type=Path, default=ROOT / "vidpretrain" / "motion" / "learned_offsets.yaml")
-    return parser.parse_args(words)
+    write_text(path, head + yaml.safe_dump(table, sort_keys=False, default_flow_style=None, width=110))
 
 
 if __name__ == "__main__":
